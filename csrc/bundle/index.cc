@@ -1,0 +1,207 @@
+#include "bundle/index.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "slices/cover.h"
+#include "slices/key.h"
+#include "table/table_reader.h"
+#include "util/checked.h"
+#include "util/quote.h"
+#include "util/status_macros.h"
+
+namespace tensorbundle {
+
+namespace {
+
+// Keys share bytes with the keys before them, so a small file can list names that fill any memory. Names of real
+// checkpoints share all but a few bytes, and take some bytes of entry each: far from this.
+constexpr uint64_t kMaxNameBytesPerFileByte = 64;
+constexpr uint64_t kMaxNameBytesAnyway = uint64_t{16} << 20;
+
+}  // namespace
+
+// Builds an Index from the entries of a table: first each record for itself, then pieces joined to their tensors.
+class IndexParser {
+ public:
+  Result<Index> Parse(ByteView file) {
+    max_name_bytes_ = kMaxNameBytesAnyway + kMaxNameBytesPerFileByte * file.size();
+    RETURN_IF_ERROR(VisitTable(file, [this](ByteView key, ByteView value) { return TakeRecord(key, value); }));
+    if (!has_header_) return Status(StatusCode::kDataLoss, "not a checkpoint index: the table has no entries");
+    JoinPieces();
+    return std::move(index_);
+  }
+
+ private:
+  Status TakeRecord(ByteView key, ByteView record) {
+    if (!has_header_) return TakeHeader(key, record);
+    name_bytes_ += key.size();
+    if (name_bytes_ > max_name_bytes_) {
+      return Status(StatusCode::kResourceExhausted, "the names of the tensors take more than " +
+                                                        std::to_string(max_name_bytes_) +
+                                                        " bytes, which is out of proportion to the index");
+    }
+    Entry entry;
+    if (Status problem = ParseEntry(key, record, index_.header_.num_shards, &entry); !problem.ok()) {
+      index_.problems_.emplace(index_.entries_.size(), std::move(problem).WithTensor(entry.name).AsData());
+    }
+    index_.entries_.push_back(std::move(entry));
+    return Status();
+  }
+
+  Status TakeHeader(ByteView key, ByteView record) {
+    if (!key.empty()) {
+      return Status(StatusCode::kDataLoss, "not a checkpoint index: its first key is " + Quote(key.AsText()) +
+                                               " and not the header's, which is empty");
+    }
+    ASSIGN_OR_RETURN(index_.header_, ParseHeader(record));
+    has_header_ = true;
+    return Status();
+  }
+
+  // Gives each partitioned tensor its pieces, and takes these out of the list. What no tensor refers to stays in it.
+  void JoinPieces() {
+    std::vector<Entry>& entries = index_.entries_;
+    std::set<size_t> pieces;  // Positions.
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (entries[i].slices.empty()) continue;
+      for (const Slice& slice : entries[i].slices) {
+        // Also of a tensor that turns out to be bad: its pieces are no tensors of their own.
+        if (const Entry* piece = index_.Find(EncodeSliceKey(entries[i].name, slice))) pieces.insert(PositionOf(*piece));
+      }
+      if (index_.problems_.count(i) != 0) continue;
+      auto stored = FindPieces(&entries[i]);
+      if (stored.ok()) {
+        index_.slices_.emplace(i, *std::move(stored));
+      } else {
+        index_.problems_.emplace(i, std::move(stored).status().WithTensor(entries[i].name).AsData());
+      }
+    }
+    if (!pieces.empty()) Remove(pieces);
+  }
+
+  Result<std::vector<StoredSlice>> FindPieces(Entry* entry) {
+    std::vector<StoredSlice> stored;
+    std::vector<Box> boxes;
+    entry->size_bytes = 0;
+    for (const Slice& slice : entry->slices) {
+      ASSIGN_OR_RETURN(Box box, ResolveSlice(slice, entry->shape));
+      const Entry* const piece = index_.Find(EncodeSliceKey(entry->name, slice));
+      if (piece == nullptr) {
+        return Status(StatusCode::kDataLoss, "its piece " + BoxText(box) + " is not in the index");
+      }
+      RETURN_IF_ERROR(CheckPiece(*entry, *piece, box));
+      if (!CheckedAdd(entry->size_bytes, piece->size_bytes, &entry->size_bytes)) {
+        return Status(StatusCode::kDataLoss, "its pieces are larger together than 2^64 bytes");
+      }
+      boxes.push_back(box);
+      stored.push_back({std::move(box), StoredBytesOf(*piece)});
+    }
+    RETURN_IF_ERROR(CheckCover(entry->shape, boxes));
+    return stored;
+  }
+
+  size_t PositionOf(const Entry& entry) const { return static_cast<size_t>(&entry - index_.entries_.data()); }
+
+  // TensorFlow trusts that a piece is what its tensor says; a smaller one makes it read memory that isn't the tensor's.
+  Status CheckPiece(const Entry& entry, const Entry& piece, const Box& box) const {
+    if (const auto problem = index_.problems_.find(PositionOf(piece)); problem != index_.problems_.end()) {
+      return Status(problem->second.code(), "its piece " + BoxText(box) + ": " + problem->second.message());
+    }
+    if (piece.dtype == entry.dtype && piece.shape == box.shape && piece.slices.empty()) return Status();
+    return Status(
+        StatusCode::kDataLoss,
+        "its piece " + BoxText(box) + " is stored with another dtype or shape than the tensor's own record says");
+  }
+
+  // Takes `pieces` out of the entries, and moves what is keyed by position along.
+  void Remove(const std::set<size_t>& pieces) {
+    Index kept;
+    kept.header_ = index_.header_;
+    for (size_t i = 0; i < index_.entries_.size(); ++i) {
+      if (pieces.count(i) != 0) continue;
+      const size_t position = kept.entries_.size();
+      if (auto problem = index_.problems_.find(i); problem != index_.problems_.end()) {
+        kept.problems_.emplace(position, std::move(problem->second));
+      }
+      if (auto slices = index_.slices_.find(i); slices != index_.slices_.end()) {
+        kept.slices_.emplace(position, std::move(slices->second));
+      }
+      kept.entries_.push_back(std::move(index_.entries_[i]));
+    }
+    index_ = std::move(kept);
+  }
+
+  Index index_;
+  bool has_header_ = false;
+  uint64_t name_bytes_ = 0;
+  uint64_t max_name_bytes_ = 0;
+};
+
+namespace {
+
+// Why `bytes` cannot be read from its shard, or ok. `shards` has a result for every shard with bytes.
+Status CheckExtent(const StoredBytes& bytes, const std::unordered_map<int32_t, Result<ShardFile>>& shards) {
+  if (bytes.size_bytes == 0) return Status();
+  const Result<ShardFile>& file = shards.at(bytes.shard);
+  if (!file.ok()) return file.status();
+  if (RangeFits(bytes.offset, bytes.size_bytes, file->size_bytes)) return Status();
+  return Status(StatusCode::kDataLoss, "truncated: " + std::to_string(bytes.size_bytes) + " bytes at " +
+                                           std::to_string(bytes.offset) + " are expected, the file has " +
+                                           std::to_string(file->size_bytes))
+      .WithOffset(bytes.offset)
+      .WithPath(file->path);
+}
+
+}  // namespace
+
+Result<Index> Index::Parse(ByteView file) { return IndexParser().Parse(file); }
+
+const Entry* Index::Find(std::string_view name) const {
+  const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                      [](const Entry& entry, std::string_view key) { return entry.name < key; });
+  return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+Status Index::Problem(size_t position) const {
+  const auto found = problems_.find(position);
+  return found == problems_.end() ? Status() : found->second;
+}
+
+const std::vector<StoredSlice>& Index::Slices(size_t position) const {
+  static const std::vector<StoredSlice>* const none = new std::vector<StoredSlice>;  // Outlives static objects.
+  const auto found = slices_.find(position);
+  return found == slices_.end() ? *none : found->second;
+}
+
+std::vector<int32_t> Index::ReferencedShards() const {
+  std::set<int32_t> shards;
+  int32_t last = -1;  // Neighbours mostly lie in one shard.
+  const auto add = [&](const StoredBytes& bytes) {
+    if (bytes.size_bytes == 0 || bytes.shard == last) return;
+    last = bytes.shard;
+    shards.insert(last);
+  };
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (problems_.count(i) != 0) continue;
+    if (entries_[i].slices.empty()) add(StoredBytesOf(entries_[i]));
+    for (const StoredSlice& slice : Slices(i)) add(slice.bytes);
+  }
+  return std::vector<int32_t>(shards.begin(), shards.end());
+}
+
+void Index::CheckExtents(const std::unordered_map<int32_t, Result<ShardFile>>& shards) {
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (problems_.count(i) != 0) continue;
+    Status problem;
+    if (entries_[i].slices.empty()) problem = CheckExtent(StoredBytesOf(entries_[i]), shards);
+    for (const StoredSlice& slice : Slices(i)) {
+      if (problem.ok()) problem = CheckExtent(slice.bytes, shards);
+    }
+    if (!problem.ok()) problems_.emplace(i, std::move(problem).WithTensor(entries_[i].name).AsData());
+  }
+}
+
+}  // namespace tensorbundle

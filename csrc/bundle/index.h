@@ -1,0 +1,70 @@
+// The index of a bundle: every tensor of it, validated once.
+//
+// What this accepts, later code relies on and does not check again: dtypes are known, shapes multiply, sizes fit them,
+// pieces cover their tensor exactly, extents lie inside the data files. What it does not accept is a problem of one
+// tensor; the others stay readable.
+
+#ifndef TENSORBUNDLE_BUNDLE_INDEX_H_
+#define TENSORBUNDLE_BUNDLE_INDEX_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "bundle/entry.h"
+#include "slices/slice.h"
+#include "tensorbundle/buffer.h"
+#include "tensorbundle/entry.h"
+#include "tensorbundle/status.h"
+
+namespace tensorbundle {
+
+// One piece of a partitioned tensor: where it belongs, and where it lies.
+struct StoredSlice {
+  Box box;
+  StoredBytes bytes;
+};
+
+// A data file, as far as extents are compared with it.
+struct ShardFile {
+  std::string path;
+  uint64_t size_bytes = 0;
+};
+
+class Index {
+ public:
+  // Parses a whole index file. An error means that the table or its header is damaged, or that this is none.
+  static Result<Index> Parse(ByteView file);
+
+  const Header& header() const { return header_; }
+  // Every tensor, in key order. Pieces of partitioned tensors are not among them.
+  const std::vector<Entry>& entries() const { return entries_; }
+  const Entry* Find(std::string_view name) const;
+
+  // Why entries()[position] cannot be read; ok for most.
+  Status Problem(size_t position) const;
+  // The pieces of entries()[position]; empty if it is stored whole. REQUIRES: its Problem is ok.
+  const std::vector<StoredSlice>& Slices(size_t position) const;
+
+  // The shards that hold bytes of any readable tensor, ascending.
+  std::vector<int32_t> ReferencedShards() const;
+  // Compares every extent with its shard: one result for each of ReferencedShards. A shard that could not be opened, or
+  // is too short for an extent, becomes the problem of the tensors concerned. A tensor without bytes needs none.
+  void CheckExtents(const std::unordered_map<int32_t, Result<ShardFile>>& shards);
+
+ private:
+  friend class IndexParser;
+
+  Header header_;
+  std::vector<Entry> entries_;
+  // Keyed by position; few entries have either.
+  std::unordered_map<size_t, Status> problems_;
+  std::unordered_map<size_t, std::vector<StoredSlice>> slices_;
+};
+
+}  // namespace tensorbundle
+
+#endif  // TENSORBUNDLE_BUNDLE_INDEX_H_

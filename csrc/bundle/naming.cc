@@ -1,0 +1,59 @@
+#include "bundle/naming.h"
+
+#include <charconv>
+#include <cstddef>
+#include <system_error>
+
+namespace tensorbundle {
+namespace {
+
+constexpr std::string_view kIndexSuffix = ".index";
+constexpr std::string_view kDataInfix = ".data-";
+constexpr std::string_view kOfInfix = "-of-";
+constexpr size_t kMinDigits = 5;
+
+std::string Padded(int32_t number) {
+  std::string digits = std::to_string(number);
+  if (digits.size() < kMinDigits) digits.insert(0, kMinDigits - digits.size(), '0');
+  return digits;
+}
+
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+// Takes a number as Padded writes it off the end of *text.
+bool TakePaddedFromEnd(std::string_view* text) {
+  size_t begin = text->size();
+  while (begin > 0 && (*text)[begin - 1] >= '0' && (*text)[begin - 1] <= '9') --begin;
+  const std::string_view digits = text->substr(begin);
+  int32_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || Padded(number) != digits) return false;
+  text->remove_suffix(digits.size());
+  return true;
+}
+
+bool TakeFromEnd(std::string_view end, std::string_view* text) {
+  if (!EndsWith(*text, end)) return false;
+  text->remove_suffix(end.size());
+  return true;
+}
+
+}  // namespace
+
+std::string IndexPath(std::string_view prefix) { return std::string(prefix).append(kIndexSuffix); }
+
+std::string DataPath(std::string_view prefix, int32_t shard, int32_t num_shards) {
+  return std::string(prefix).append(kDataInfix) + Padded(shard).append(kOfInfix) + Padded(num_shards);
+}
+
+std::string PrefixOf(std::string_view path) {
+  std::string_view rest = path;
+  if (TakeFromEnd(kIndexSuffix, &rest)) return std::string(rest);
+  const bool is_data = TakePaddedFromEnd(&rest) && TakeFromEnd(kOfInfix, &rest) && TakePaddedFromEnd(&rest) &&
+                       TakeFromEnd(kDataInfix, &rest);
+  return std::string(is_data ? rest : path);
+}
+
+}  // namespace tensorbundle
