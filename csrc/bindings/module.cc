@@ -1,0 +1,14 @@
+// tensorbundle._core: the parts, registered.
+
+#include <pybind11/pybind11.h>
+
+#include "bindings/register.h"
+#include "tensorbundle/version.h"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The native module: plumbing for the classes that users see.";
+  module.attr("__version__") = TENSORBUNDLE_VERSION;
+  tensorbundle::bindings::RegisterCrc32c(module);
+  tensorbundle::bindings::RegisterEntry(module);
+  tensorbundle::bindings::RegisterCheckpoint(module);
+}

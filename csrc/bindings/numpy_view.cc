@@ -1,0 +1,109 @@
+#include "bindings/numpy_view.h"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <string>
+
+#include "bindings/unwrap.h"
+
+namespace py = pybind11;
+
+namespace tensorbundle::bindings {
+namespace {
+
+using py::detail::npy_api;
+
+constexpr char kCapsuleName[] = "tensorbundle.Buffer";
+
+py::object MakeCapsule(const std::shared_ptr<const void>& owner) {
+  auto* const kept = new std::shared_ptr<const void>(owner);
+  PyObject* const capsule = PyCapsule_New(kept, kCapsuleName, [](PyObject* self) {
+    delete static_cast<std::shared_ptr<const void>*>(PyCapsule_GetPointer(self, kCapsuleName));
+  });
+  if (capsule != nullptr) return py::reinterpret_steal<py::object>(capsule);
+  delete kept;
+  throw py::error_already_set();
+}
+
+// `data` null: the array allocates its own.
+py::object MakeArray(DType dtype, const std::vector<int64_t>& shape, const uint8_t* data, int flags) {
+  const npy_api& api = npy_api::get();
+  py::handle descr = NumpyDType(dtype);
+  descr.inc_ref();  // Taken by the call.
+  static_assert(sizeof(Py_intptr_t) == sizeof(int64_t));
+  PyObject* const array = api.PyArray_NewFromDescr_(api.PyArray_Type_, descr.ptr(), static_cast<int>(shape.size()),
+                                                    reinterpret_cast<const Py_intptr_t*>(shape.data()), nullptr,
+                                                    const_cast<uint8_t*>(data), flags, nullptr);
+  if (array == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(array);
+}
+
+}  // namespace
+
+py::handle NumpyDType(DType dtype) {
+  constexpr size_t kCached = 64;         // Above every number that is defined.
+  static PyObject* cache[kCached] = {};  // Kept for good; the GIL guards it.
+  const auto number = static_cast<size_t>(dtype);
+  const DTypeInfo* const info = FindDTypeInfo(dtype);
+  if (info == nullptr) {
+    Throw(Status(StatusCode::kUnimplemented, "unknown dtype number " + std::to_string(static_cast<int32_t>(dtype)) +
+                                                 "; a newer version may know it"));
+  }
+  if (cache[number] == nullptr) {
+    cache[number] = py::module_::import("tensorbundle.dtypes").attr("numpy_dtype")(info->name).release().ptr();
+  }
+  return cache[number];
+}
+
+Status CheckNumpyLimits(DType dtype, const std::vector<int64_t>& shape) {
+  constexpr unsigned kNumpy2 = 0x12;  // The C API's version.
+  const size_t max_rank = npy_api::get().PyArray_RUNTIME_VERSION_ >= kNumpy2 ? 64 : 32;
+  if (shape.size() > max_rank) {
+    return Status(StatusCode::kResourceExhausted, "NumPy arrays have at most " + std::to_string(max_rank) +
+                                                      " dimensions, this tensor has " + std::to_string(shape.size()));
+  }
+  // NumPy multiplies the dimensions of an array without elements all the same, leaving out the zeros.
+  int64_t size = std::max<int64_t>(FindDTypeInfo(dtype)->size_bytes, sizeof(PyObject*));
+  for (const int64_t dimension : shape) {
+    if (dimension == 0 || !__builtin_mul_overflow(size, dimension, &size)) continue;
+    return Status(StatusCode::kResourceExhausted, "its dimensions are larger than those of any NumPy array");
+  }
+  return Status();
+}
+
+py::object NewArray(DType dtype, const std::vector<int64_t>& shape) { return MakeArray(dtype, shape, nullptr, 0); }
+
+void* ArrayData(py::handle array) { return py::detail::array_proxy(array.ptr())->data; }
+
+py::object ViewMaker::Make(DType dtype, const std::vector<int64_t>& shape, const Buffer& buffer) {
+  if (buffer.size() == 0) {
+    const py::object empty = NewArray(dtype, shape);
+    py::detail::array_proxy(empty.ptr())->flags &= ~npy_api::NPY_ARRAY_WRITEABLE_;
+    return empty;
+  }
+  const bool aligned = reinterpret_cast<uintptr_t>(buffer.data()) % FindDTypeInfo(dtype)->alignment == 0;
+  py::object array = MakeArray(dtype, shape, buffer.data(), aligned ? npy_api::NPY_ARRAY_ALIGNED_ : 0);
+  if (last_owner_ != buffer.owner().get() || !last_capsule_) {
+    last_capsule_ = MakeCapsule(buffer.owner());
+    last_owner_ = buffer.owner().get();
+  }
+  if (npy_api::get().PyArray_SetBaseObject_(array.ptr(), last_capsule_.inc_ref().ptr()) != 0) {
+    throw py::error_already_set();
+  }
+  return array;
+}
+
+void FillStrings(const std::vector<ByteView>& strings, py::handle array) {
+  auto** const elements = static_cast<PyObject**>(ArrayData(array));
+  for (size_t i = 0; i < strings.size(); ++i) {
+    PyObject* const bytes = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(strings[i].data()),
+                                                      static_cast<Py_ssize_t>(strings[i].size()));
+    if (bytes == nullptr) throw py::error_already_set();
+    PyObject* const old = elements[i];
+    elements[i] = bytes;
+    Py_XDECREF(old);
+  }
+}
+
+}  // namespace tensorbundle::bindings

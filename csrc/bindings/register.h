@@ -1,0 +1,16 @@
+// What module.cc puts together: one function a topic.
+
+#ifndef TENSORBUNDLE_BINDINGS_REGISTER_H_
+#define TENSORBUNDLE_BINDINGS_REGISTER_H_
+
+#include <pybind11/pybind11.h>
+
+namespace tensorbundle::bindings {
+
+void RegisterCrc32c(pybind11::module_& module);
+void RegisterEntry(pybind11::module_& module);
+void RegisterCheckpoint(pybind11::module_& module);
+
+}  // namespace tensorbundle::bindings
+
+#endif  // TENSORBUNDLE_BINDINGS_REGISTER_H_

@@ -1,0 +1,59 @@
+"""TensorFlow checkpoints without TensorFlow.
+
+    import tensorbundle as tb
+
+    with tb.open("run/model.ckpt-100") as ckpt:
+        kernel = ckpt["dense/kernel"]
+
+Importing this package imports nothing else: NumPy and the native module come with the first name that is used.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tensorbundle import errors
+    from tensorbundle._core import Entry, __version__
+    from tensorbundle.checkpoint import Checkpoint, load, open
+    from tensorbundle.lazy import LazyTensor
+    from tensorbundle.verification import Damage, VerifyReport
+
+__all__ = [
+    "Checkpoint",
+    "Damage",
+    "Entry",
+    "LazyTensor",
+    "VerifyReport",
+    "__version__",
+    "errors",
+    "load",
+    "open",
+]
+
+# Public name -> the module that has it.
+_HOMES = {
+    "Checkpoint": "checkpoint",
+    "Damage": "verification",
+    "Entry": "_core",
+    "LazyTensor": "lazy",
+    "VerifyReport": "verification",
+    "__version__": "_core",
+    "load": "checkpoint",
+    "open": "checkpoint",
+}
+
+
+if not TYPE_CHECKING:  # Or a checker would take any name for one of these.
+
+    def __getattr__(name: str) -> object:
+        import importlib
+
+        if name == "errors":
+            return importlib.import_module("tensorbundle.errors")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING"})

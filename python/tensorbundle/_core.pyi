@@ -1,0 +1,107 @@
+"""The native module: plumbing for the classes that users see. Its arrays, errors and entries reach them unchanged."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+def crc32c(data: Any, value: int = 0) -> int:
+    """CRC-32C of a contiguous buffer; `value` is the checksum of what came before it."""
+
+def crc32c_combine(crc_a: int, crc_b: int, size_b: int) -> int:
+    """CRC-32C of A followed by B, from their checksums and the length of B in bytes."""
+
+def crc32c_mask(crc: int) -> int:
+    """A checksum as table blocks and index entries store it."""
+
+def crc32c_backend() -> str:
+    """Name of the checksum backend in use."""
+
+def crc32c_backends() -> list[str]:
+    """Names of the checksum backends that this processor supports, slowest first."""
+
+@final
+class Entry:
+    """What the index says of one tensor. Immutable; equal and hashed by value."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def tf_dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def shard(self) -> int | None: ...
+    @property
+    def offset(self) -> int | None: ...
+    @property
+    def crc32c(self) -> int | None: ...
+    @property
+    def slices(self) -> tuple[tuple[slice, ...], ...]: ...
+    @property
+    def aligned(self) -> bool: ...
+
+@final
+class Checkpoint:
+    """One opened bundle."""
+
+    @staticmethod
+    def open(prefix: str, access: Literal["auto", "map", "read"] = "auto") -> Checkpoint: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def num_shards(self) -> int: ...
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Size in bytes and CRC-32C of the index file."""
+
+    def __len__(self) -> int: ...
+    def __contains__(self, name: str) -> bool: ...
+    def names(self) -> list[str]:
+        """Names of all tensors in key order, those that cannot be read included."""
+
+    def entries(self) -> list[Entry]:
+        """Entries in key order, without those whose record cannot be understood."""
+
+    def entry(self, name: str) -> Entry: ...
+    def problems(self) -> list[tuple[str, Exception]]:
+        """What opening found: (name, why it cannot be read), in key order."""
+
+    def read(
+        self,
+        names: Sequence[str] | None = None,
+        outs: Sequence[NDArray[Any] | None] | None = None,
+        copy: bool | None = None,
+        verify: bool = True,
+        threads: int = 0,
+        progress: Callable[[int, int, str], object] | None = None,
+    ) -> list[NDArray[Any]]:
+        """Arrays of `names`, in their order; None: all. `outs` are exact, C-contiguous, aligned and writable."""
+
+    def view(self, name: str) -> NDArray[Any] | None:
+        """Read-only view, nothing of it checked or read, or None where there can be no aligned view as it is stored."""
+
+    def read_region(
+        self,
+        name: str,
+        start: Sequence[int],
+        shape: Sequence[int],
+        step: Sequence[int],
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Copy of the elements start[d] + i * step[d], 0 <= i < shape[d]; nothing is checked but bounds."""
+
+    def verify(
+        self,
+        names: Sequence[str] | None = None,
+        threads: int = 0,
+        progress: Callable[[int, int, str], object] | None = None,
+    ) -> tuple[int, int, list[tuple[str, int | None, int | None, int | None, int | None, Exception]]]:
+        """(number of tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why)), key order."""

@@ -1,0 +1,384 @@
+"""An opened checkpoint: a mapping from names of tensors to NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+from tensorbundle import _core, errors, opening, paths, selection
+from tensorbundle.progress import reporting
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import TypeVar
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from tensorbundle.lazy import LazyTensor
+    from tensorbundle.progress import ProgressFunction
+    from tensorbundle.selection import Patterns
+    from tensorbundle.verification import VerifyReport
+
+    _T = TypeVar("_T")
+
+
+class Checkpoint(Mapping[str, "NDArray[Any]"]):
+    """One saved checkpoint: an immutable mapping from names to arrays, in the order of the names' bytes.
+
+    Opened with :func:`tensorbundle.open`, or directly with the same arguments. It stays the save that it was when it
+    was opened, whatever happens to its files later. Threads may share it, and processes: it survives ``fork``, and
+    pickles as its path and options; unpickling opens it again and raises ``DataLossError`` if another save is there.
+    Two checkpoints are equal only if they are the same object.
+
+    Arrays outlive it: ``close()``, and the end of a ``with`` block, only end reading.
+
+    Example:
+        >>> with tb.open("run/model.ckpt-100") as ckpt:
+        ...     kernel = ckpt["dense/kernel"]               # a read-only view of the file where that can be had
+        ...     rows = ckpt.read("embeddings", index=slice(10, 20))
+        ...     everything = ckpt.load(copy=True)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        mmap: bool | None = None,
+        threads: int | None = None,
+    ) -> None:
+        access = opening.access(mmap)
+        self._verify = bool(verify)
+        self._threads = opening.thread_count(threads)
+        self._options = {"verify": self._verify, "mmap": mmap, "threads": threads}
+        self._path = paths.resolve(path)
+        # By its index: a prefix may itself end like a file of another checkpoint's.
+        self._native: _core.Checkpoint | None = _core.Checkpoint.open(self._path + ".index", access)
+        self._identity = self._native.identity
+        opening.warn_of_problems(self._native)
+
+    # What there is.
+
+    @property
+    def path(self) -> str:
+        """The absolute prefix that was opened: its files are ``<path>.index`` and ``<path>.data-?????-of-?????``."""
+        return self._path
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close`."""
+        return self._native is None
+
+    @property
+    def num_shards(self) -> int:
+        """Number of data files."""
+        return self._opened().num_shards
+
+    def entry(self, name: str) -> _core.Entry:
+        """What the index says of one tensor; nothing of its data is read.
+
+        Raises:
+            NotFoundError: There is no such tensor.
+            DataLossError: Its record in the index can't be understood.
+        """
+        native = self._opened()
+        self._require(native, name)
+        return native.entry(name)
+
+    def entries(self) -> list[_core.Entry]:
+        """What the index says of each tensor, in key order, apart from those whose record can't be understood."""
+        return self._opened().entries()
+
+    def problems(self) -> dict[str, Exception]:
+        """Tensors that can't be read, as far as opening could tell, and why: the errors that reading them raises."""
+        return dict(self._opened().problems())
+
+    def __len__(self) -> int:
+        return len(self._opened())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._opened().names())
+
+    def __contains__(self, name: object) -> bool:
+        return _has(self._opened(), name)
+
+    # Reading.
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.read(name)
+
+    @overload
+    def get(self, key: str, /) -> NDArray[Any] | None: ...
+    @overload
+    def get(self, key: str, /, default: NDArray[Any] | _T) -> NDArray[Any] | _T: ...
+    def get(self, key: str, /, default: Any = None) -> Any:
+        """The array, or ``default`` if there is no such tensor."""
+        return self.read(key) if key in self else default
+
+    def read(
+        self,
+        name: str,
+        *,
+        index: Any = None,
+        out: NDArray[Any] | None = None,
+        copy: bool | None = None,
+        verify: bool | None = None,
+    ) -> NDArray[Any]:
+        """Reads one tensor, or a part of it.
+
+        Args:
+            name: Its name.
+            index: Any basic index of NumPy's: integers, slices, ``...``, ``None`` within a tuple. Only the bytes that
+                it selects are touched, and no checksum is compared. None: the whole tensor.
+            out: Array to fill and return, of exactly the right dtype and shape. After an error its contents are
+                undefined.
+            copy: None for a read-only view of the file where one can be had, aligned, and else a copy; False for a view
+                (aligned or not, see ``array.flags.aligned``) or an error; True for a fresh array that can be written
+                to.
+            verify: Compare the checksum: of a copy each time, of a view the first time that this checkpoint gives it
+                out. None: as the checkpoint was opened; with ``index``, only True does, and looks at the whole tensor.
+
+        Returns:
+            The array; 0-d for a scalar, of dtype ``object`` with ``bytes`` in it for strings.
+
+        Raises:
+            NotFoundError: There is no such tensor.
+            DataLossError: It is damaged; the error names data file, offset and both checksums.
+            TypeError, ValueError: A wrong argument, the checkpoint is closed, or ``copy=False`` and there is no view.
+            IndexError: ``index`` is out of bounds or isn't a basic index.
+            OSError: The file can't be read, or was missing when the checkpoint was opened.
+        """
+        from tensorbundle import outputs
+
+        native = self._opened()
+        self._require(native, name)
+        opening.check_copy(copy, out is not None)
+        if index is not None:
+            return outputs.read_part(
+                native, name, index, out=out, copy=copy, verify=bool(verify), threads=self._threads
+            )
+        check = self._verify if verify is None else bool(verify)
+        if out is None:
+            return native.read([name], None, copy, check, self._threads)[0]
+        return outputs.read_into(native, [name], {name: out}, verify=check, threads=self._threads)[0]
+
+    def lazy(self, name: str) -> LazyTensor:
+        """A stand-in for one tensor with ``shape``, ``dtype``, ``ndim`` and ``nbytes``, which reads when it is indexed.
+
+        Raises:
+            NotFoundError: There is no such tensor.
+        """
+        from tensorbundle.lazy import LazyTensor
+
+        return LazyTensor(self, name)
+
+    def load(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        include: Patterns | None = None,
+        exclude: Patterns | None = None,
+        out: Mapping[str, NDArray[Any]] | None = None,
+        copy: bool | None = None,
+        verify: bool | None = None,
+        threads: int | None = None,
+        progress: bool | ProgressFunction | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Reads many tensors at once, in the order of the file, in parallel, with the GIL released.
+
+        Args:
+            names: Which tensors; None: all.
+            include: Regular expression, or several: keep the names in which one of them is found (``re.search``).
+            exclude: The same for names to leave out.
+            out: Arrays to fill, by name, as in :meth:`read`; the other tensors get arrays of their own.
+            copy: As in :meth:`read`.
+            verify: As in :meth:`read`.
+            threads: How many may work; None: as the checkpoint was opened.
+            progress: True for a bar on a terminal, or a function called from this thread with the bytes done, the bytes
+                in total and the name of a tensor. What it raises ends the call.
+
+        Returns:
+            A dict in key order, whatever the order of ``names``.
+
+        Raises:
+            NotFoundError: One of ``names`` isn't there.
+            DataLossError: A tensor is damaged.
+            TypeError, ValueError: A wrong argument, such as a single string for ``names``, a name in ``out`` that isn't
+                loaded, or a closed checkpoint.
+        """
+        from tensorbundle import outputs
+
+        native = self._opened()
+        opening.check_copy(copy, bool(out))
+        selected = selection.matching(self._select(native, names), include, exclude)
+        check = self._verify if verify is None else bool(verify)
+        count = self._threads if threads is None else opening.thread_count(threads)
+        with reporting(progress, "loading") as report:
+            arrays = outputs.read_into(
+                native, selected, out or {}, copy=copy, verify=check, threads=count, report=report
+            )
+        return dict(zip(selected, arrays, strict=True))
+
+    def verify(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        threads: int | None = None,
+        progress: bool | ProgressFunction | None = None,
+    ) -> VerifyReport:
+        """Reads every byte and compares every checksum, also of what was compared before.
+
+        Args:
+            names: Which tensors; None: all.
+            threads: As in :meth:`load`.
+            progress: As in :meth:`load`.
+
+        Returns:
+            A report that is true if all is sound. Damage is no error here.
+
+        Raises:
+            NotFoundError: One of ``names`` isn't there.
+        """
+        from tensorbundle.verification import Damage, VerifyReport
+
+        native = self._opened()
+        selected = None if names is None else self._select(native, names)
+        count = self._threads if threads is None else opening.thread_count(threads)
+        with reporting(progress, "verifying") as report:
+            checked, nbytes, damaged = native.verify(selected, count, report)
+        return VerifyReport(checked, nbytes, tuple(Damage(*damage) for damage in damaged))
+
+    # Its life.
+
+    def close(self) -> None:
+        """Ends reading and lets go of the files; arrays that were read stay valid. May be called again."""
+        self._native = None
+
+    def __enter__(self) -> Self:
+        self._opened()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __eq__(self, other: object) -> bool:
+        # A mapping's would read and compare every array.
+        return True if other is self else NotImplemented
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __copy__(self) -> Self:
+        """Another handle of the same opened files, closed on its own."""
+        self._opened()
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._opened()
+        return _reopen, (type(self), self._path, self._identity, self._options)
+
+    def __repr__(self) -> str:
+        native = self._native
+        state = "closed" if native is None else f"{len(native)} tensors"
+        return f"<tensorbundle.Checkpoint {self._path!r}: {state}>"
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self._opened().names()
+
+    def _opened(self) -> _core.Checkpoint:
+        """The native object; a call that has it finishes, whoever closes the checkpoint meanwhile."""
+        native = self._native
+        if native is None:
+            raise ValueError(f"checkpoint {self._path!r} is closed")
+        return native
+
+    def _require(self, native: _core.Checkpoint, name: object) -> None:
+        if not _has(native, name):
+            message = selection.not_found_message(name, native.names(), self._path)
+            raise errors.NotFoundError(message, path=self._path, tensor=name if isinstance(name, str) else None)
+
+    def _select(self, native: _core.Checkpoint, names: Iterable[str] | None) -> list[str]:
+        """The tensors asked for, in key order, each once."""
+        if names is None:
+            return native.names()
+        selected = selection.distinct_names(names)
+        for name in selected:
+            self._require(native, name)
+        return selection.in_key_order(selected)
+
+
+def open(
+    path: str | os.PathLike[str], *, verify: bool = True, mmap: bool | None = None, threads: int | None = None
+) -> Checkpoint:
+    """Opens a checkpoint.
+
+    Args:
+        path: A prefix (``run/model.ckpt-100``), its ``.index`` or one of its data files, a directory with a
+            ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory.
+        verify: Compare checksums when tensors are read. False: never, unless a call asks for it.
+        mmap: True maps the files, so that arrays can be views of them; False reads them; None maps, except on file
+            systems where a mapping is unwise, such as NFS, Lustre and FUSE.
+        threads: How many threads a call may use; None: as many as this process may run on.
+
+    Returns:
+        A :class:`Checkpoint`, also a context manager.
+
+    Raises:
+        FileNotFoundError: There is no checkpoint; the message says what was looked for and what is there instead.
+        DataLossError: The index is damaged.
+        UnimplementedError: It is of a kind that isn't supported.
+
+    Warns:
+        DamageWarning: Some tensors can't be read, because a data file is missing for instance; the others can.
+    """
+    return Checkpoint(path, verify=verify, mmap=mmap, threads=threads)
+
+
+def load(
+    path: str | os.PathLike[str],
+    names: Iterable[str] | None = None,
+    *,
+    include: Patterns | None = None,
+    exclude: Patterns | None = None,
+    out: Mapping[str, NDArray[Any]] | None = None,
+    copy: bool | None = None,
+    verify: bool | None = None,
+    mmap: bool | None = None,
+    threads: int | None = None,
+    progress: bool | ProgressFunction | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Opens a checkpoint and loads it: :func:`open` and :meth:`Checkpoint.load` in one call.
+
+    Example:
+        >>> weights = tb.load("run/model.ckpt-100", exclude="Adam|global_step")
+    """
+    with Checkpoint(path, verify=verify is not False, mmap=mmap, threads=threads) as checkpoint:
+        return checkpoint.load(names, include=include, exclude=exclude, out=out, copy=copy, progress=progress)
+
+
+def _reopen(kind: type[Checkpoint], path: str, identity: tuple[int, int], options: dict[str, Any]) -> Checkpoint:
+    """A checkpoint from its pickle."""
+    checkpoint = kind(path, **options)
+    if checkpoint._identity != identity:  # noqa: SLF001 - a function of the class, but for pickle
+        raise errors.DataLossError(f"another save is at {path!r} now than the one that was pickled", path=path)
+    return checkpoint
+
+
+def _has(native: _core.Checkpoint, name: object) -> bool:
+    try:
+        return isinstance(name, str) and name in native
+    except UnicodeEncodeError:  # A lone surrogate, which no name has.
+        return False
+
+
+Checkpoint.__module__ = "tensorbundle"  # Where users find it, and where pickles look.

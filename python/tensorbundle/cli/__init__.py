@@ -1,0 +1,1 @@
+"""The command ``tensorbundle``: one module for each of its commands."""

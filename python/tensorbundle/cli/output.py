@@ -1,0 +1,131 @@
+"""What the commands share: options, and how things are written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+import unicodedata
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import tensorbundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*\Z", re.IGNORECASE)
+
+
+def json_option(function: _F) -> _F:
+    """``--json``, as the argument ``as_json``; failures are then described on stdout too."""
+
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+        ctx.meta["tensorbundle.json"] = value
+        return value
+
+    option = click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help="Print JSON.")
+    return option(function)
+
+
+def threads_option(function: _F) -> _F:
+    """``--threads``."""
+    option = click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N", help="Use at most N threads. By default all cores."
+    )
+    return option(function)
+
+
+def parse_size(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """Callback of an option: the number of bytes that ``400MB``, ``1.5 GiB`` or ``1000`` means."""
+    match = _SIZE.match(value)
+    if match is None or (match[3] and not match[2]):
+        raise click.BadParameter(f"{value!r} is not a size such as 400MB or 1.5GiB")
+    unit = (_BINARY_UNITS if match[3] else _UNITS)[match[2].lower()]
+    return int(float(match[1]) * unit)
+
+
+@contextlib.contextmanager
+def opened(path: str, threads: int | None = None) -> Iterator[tensorbundle.Checkpoint]:
+    """The checkpoint; what opening finds is for the command to tell, not for a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tensorbundle.errors.DamageWarning)
+        checkpoint = tensorbundle.open(path, threads=threads)
+    with checkpoint:
+        yield checkpoint
+
+
+def human_size(nbytes: int) -> str:
+    """A number of bytes with three digits and a decimal unit."""
+    value = float(nbytes)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if round(value, 0) < 1000 or unit == "TB":
+            break
+        value /= 1000
+    if unit == "B":
+        return f"{nbytes} B"
+    digits = max(0, 3 - len(str(int(value))))
+    return f"{value:.{digits}f} {unit}"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 tensor``, ``2 tensors``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """``text`` with what a terminal might act upon, or can't show, escaped. Names come from files."""
+    return "".join(
+        character if unicodedata.category(character)[0] != "C" else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def about(name: str, problem: Exception) -> str:
+    """What is wrong with a tensor, with its name once."""
+    text = str(problem)
+    return printable(text if name in text else f"{name}: {text}")
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+    """A table: with lines and colours on a terminal that has ``rich``, else aligned text.
+
+    Args:
+        columns: Title and alignment (``"left"`` or ``"right"``) of each.
+        rows: Cells, already printable.
+    """
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            _print_rich_table(columns, rows)
+            return
+    widths = [max(map(len, cells)) for cells in zip([title for title, _ in columns], *rows, strict=False)]
+    for row in ([title for title, _ in columns], *rows):
+        cells = (
+            cell.rjust(width) if alignment == "right" else cell.ljust(width)
+            for cell, width, (_, alignment) in zip(row, widths, columns, strict=True)
+        )
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_rich_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box, console, table, text
+
+    view = table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title, alignment in columns:
+        view.add_column(title, justify="right" if alignment == "right" else "left", overflow="fold")
+    for row in rows:
+        view.add_row(*(text.Text(cell) for cell in row))
+    console.Console().print(view)

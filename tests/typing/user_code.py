@@ -1,0 +1,112 @@
+"""A user's program, for a type checker's eyes only: what things are, and what is refused.
+
+Every ``type: ignore`` must be needed: the checker runs with warnings for those that are not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import assert_type
+
+import tensorbundle as tb
+
+ckpt = tb.open("run/ckpt", verify=False, mmap=None, threads=4)
+assert_type(ckpt, tb.Checkpoint)
+assert_type(tb.open(Path("run")), tb.Checkpoint)
+assert_type(tb.__version__, str)
+
+# A mapping.
+assert_type(ckpt["w"], NDArray[Any])
+assert_type(ckpt.get("w"), NDArray[Any] | None)
+assert_type(ckpt.get("w", 0), NDArray[Any] | int)
+assert_type(len(ckpt), int)
+assert_type(list(ckpt), list[str])
+assert_type("w" in ckpt, bool)
+assert_type(dict(ckpt), dict[str, NDArray[Any]])
+for name, array in ckpt.items():
+    assert_type(name, str)
+    assert_type(array, NDArray[Any])
+
+# What there is.
+entry = ckpt.entry("w")
+assert_type(entry, tb.Entry)
+assert_type(ckpt.entries(), list[tb.Entry])
+assert_type(entry.name, str)
+assert_type(entry.dtype, np.dtype[Any])
+assert_type(entry.tf_dtype, str)
+assert_type(entry.shape, tuple[int, ...])
+assert_type(entry.nbytes, int)
+assert_type(entry.shard, int | None)
+assert_type(entry.offset, int | None)
+assert_type(entry.crc32c, int | None)
+assert_type(entry.aligned, bool)
+assert_type(ckpt.problems(), dict[str, Exception])
+assert_type(ckpt.path, str)
+assert_type(ckpt.closed, bool)
+assert_type(ckpt.num_shards, int)
+
+# Reading.
+out = np.zeros((2, 3), np.float32)
+assert_type(ckpt.read("w", index=(slice(None), 0), out=out, copy=True, verify=True), NDArray[Any])
+lazy = ckpt.lazy("w")
+assert_type(lazy, tb.LazyTensor)
+assert_type(lazy[1:, ..., None], NDArray[Any])
+assert_type(lazy.shape, tuple[int, ...])
+assert_type(lazy.dtype, np.dtype[Any])
+assert_type(lazy.ndim, int)
+assert_type(lazy.nbytes, int)
+np.asarray(lazy)
+
+
+def show(done: int, total: int, name: str) -> None: ...
+
+
+arrays = ckpt.load(["w"], include="w", exclude=["b", "c"], out={"w": out}, copy=None, threads=2, progress=show)
+assert_type(arrays, dict[str, NDArray[Any]])
+assert_type(tb.load("run/ckpt", (n for n in ckpt), mmap=True, progress=True), dict[str, NDArray[Any]])
+
+report = ckpt.verify(progress=True)
+assert_type(report, tb.VerifyReport)
+assert_type(bool(report), bool)
+assert_type(report.checked, int)
+assert_type(report.nbytes, int)
+assert_type(report.damaged, tuple[tb.Damage, ...])
+assert_type(report.damaged[0].cause, Exception)
+assert_type(report.damaged[0].expected, int | None)
+
+with tb.open("run/ckpt") as opened:
+    assert_type(opened, tb.Checkpoint)
+
+# Errors.
+try:
+    ckpt["w"]
+except tb.errors.NotFoundError as error:
+    assert_type(error.message, str)
+    assert_type(error.path, str | None)
+    assert_type(error.tensor, str | None)
+    assert_type(error.offset, int | None)
+    assert_type(error.error_code, int)
+caught: KeyError = tb.errors.NotFoundError("x", path="p", tensor="t", offset=1)
+also: ValueError = tb.errors.DataLossError("x")
+op_error: type[tb.errors.OpError] = tb.errors.TensorBundleError
+
+# What is refused.
+tb.open(5)  # type: ignore[arg-type]
+tb.open("run", False)  # type: ignore[call-arg]
+tb.open("run", mmap="c")  # type: ignore[arg-type]
+tb.open("run", threads="2")  # type: ignore[arg-type]
+missing = tb.nothing  # type: ignore[attr-defined]
+ckpt["w"] = out  # type: ignore[index]
+ckpt.path = "elsewhere"  # type: ignore[misc]
+ckpt.read("w", (0,))  # type: ignore[call-arg]
+ckpt.read("w", copy="yes")  # type: ignore[arg-type]
+ckpt.read("w", out=[0.0])  # type: ignore[arg-type]
+ckpt.load(progress=5)  # type: ignore[arg-type]
+ckpt.load(include=5)  # type: ignore[arg-type]
+report.checked = 5  # type: ignore[misc]
+entry.name = "x"  # type: ignore[misc]
+lazy.shape = ()  # type: ignore[misc]
