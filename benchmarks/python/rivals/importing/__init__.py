@@ -1,0 +1,1 @@
+"""Starting an interpreter, with the package and without."""

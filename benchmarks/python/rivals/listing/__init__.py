@@ -1,0 +1,1 @@
+"""Names, dtypes and shapes of everything in a checkpoint."""

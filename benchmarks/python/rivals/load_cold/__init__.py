@@ -1,0 +1,1 @@
+"""Whole files that are not in the page cache: every byte comes from the disk."""

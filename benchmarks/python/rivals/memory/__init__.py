@@ -1,0 +1,1 @@
+"""Memory that a whole checkpoint takes beside the page cache."""
