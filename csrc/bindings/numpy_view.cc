@@ -2,7 +2,6 @@
 
 #include <pybind11/numpy.h>
 
-#include <algorithm>
 #include <string>
 
 #include "bindings/unwrap.h"
@@ -64,7 +63,8 @@ Status CheckNumpyLimits(DType dtype, const std::vector<int64_t>& shape) {
                                                       " dimensions, this tensor has " + std::to_string(shape.size()));
   }
   // NumPy multiplies the dimensions of an array without elements all the same, leaving out the zeros.
-  int64_t size = std::max<int64_t>(FindDTypeInfo(dtype)->size_bytes, sizeof(PyObject*));
+  const uint8_t size_bytes = FindDTypeInfo(dtype)->size_bytes;
+  int64_t size = size_bytes != 0 ? size_bytes : sizeof(PyObject*);
   for (const int64_t dimension : shape) {
     if (dimension == 0 || !__builtin_mul_overflow(size, dimension, &size)) continue;
     return Status(StatusCode::kResourceExhausted, "its dimensions are larger than those of any NumPy array");
@@ -96,7 +96,9 @@ py::object ViewMaker::Make(DType dtype, const std::vector<int64_t>& shape, const
 
 void FillStrings(const std::vector<ByteView>& strings, py::handle array) {
   auto** const elements = static_cast<PyObject**>(ArrayData(array));
+  constexpr size_t kLookForSignals = 1 << 16;  // A few milliseconds' worth.
   for (size_t i = 0; i < strings.size(); ++i) {
+    if (i % kLookForSignals == 0 && PyErr_CheckSignals() != 0) throw py::error_already_set();
     PyObject* const bytes = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(strings[i].data()),
                                                       static_cast<Py_ssize_t>(strings[i].size()));
     if (bytes == nullptr) throw py::error_already_set();

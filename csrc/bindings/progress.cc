@@ -1,5 +1,6 @@
 #include "bindings/progress.h"
 
+#include "bindings/gil.h"
 #include "bindings/text.h"
 #include "bindings/unwrap.h"
 
@@ -12,7 +13,7 @@ ProgressFunction PythonProgress::function() {
 }
 
 Status PythonProgress::Call(const Progress& progress) {
-  const py::gil_scoped_acquire acquire;
+  const HoldGil gil;
   try {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     if (!callback_.is_none()) callback_(progress.done_bytes, progress.total_bytes, NameToPython(progress.tensor));

@@ -48,7 +48,7 @@ Status CheckVersion(const wire::Field& version) {
         break;
     }
   }
-  RETURN_IF_ERROR(reader.status());
+  if (!reader.status().ok()) return Malformed("header is not parseable: " + reader.status().message());
   if (producer < 0) return Malformed("header: producer version " + std::to_string(producer) + " is negative");
   if (min_consumer > kConsumerVersion || refused) {
     return Status(StatusCode::kUnimplemented,

@@ -45,7 +45,7 @@ class IndexParser {
     }
     Entry entry;
     if (Status problem = ParseEntry(key, record, index_.header_.num_shards, &entry); !problem.ok()) {
-      index_.problems_.emplace(index_.entries_.size(), std::move(problem).WithTensor(entry.name).AsData());
+      index_.problems_.emplace(index_.entries_.size(), std::move(problem).AsData());
     }
     index_.entries_.push_back(std::move(entry));
     return Status();
@@ -76,7 +76,7 @@ class IndexParser {
       if (stored.ok()) {
         index_.slices_.emplace(i, *std::move(stored));
       } else {
-        index_.problems_.emplace(i, std::move(stored).status().WithTensor(entries[i].name).AsData());
+        index_.problems_.emplace(i, std::move(stored).status().AsData());
       }
     }
     if (!pieces.empty()) Remove(pieces);
@@ -167,7 +167,7 @@ const Entry* Index::Find(std::string_view name) const {
 
 Status Index::Problem(size_t position) const {
   const auto found = problems_.find(position);
-  return found == problems_.end() ? Status() : found->second;
+  return found == problems_.end() ? Status() : Status(found->second).WithTensor(entries_[position].name);
 }
 
 const std::vector<StoredSlice>& Index::Slices(size_t position) const {
@@ -200,7 +200,7 @@ void Index::CheckExtents(const std::unordered_map<int32_t, Result<ShardFile>>& s
     for (const StoredSlice& slice : Slices(i)) {
       if (problem.ok()) problem = CheckExtent(slice.bytes, shards);
     }
-    if (!problem.ok()) problems_.emplace(i, std::move(problem).WithTensor(entries_[i].name).AsData());
+    if (!problem.ok()) problems_.emplace(i, std::move(problem).AsData());
   }
 }
 

@@ -1,5 +1,6 @@
 #include "bundle/string_tensor.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <optional>
@@ -17,6 +18,9 @@ namespace tensorbundle {
 namespace {
 
 constexpr size_t kChecksumBytes = 4;
+
+// Summed between two calls of keep_going.
+constexpr size_t kStepBytes = size_t{8} << 20;
 
 // What any element takes of the stored bytes: one for its length, and a checksum of its own if it is a variant.
 constexpr uint64_t kMinStringBytes = 1;
@@ -150,7 +154,7 @@ Result<ByteView> TakeVariant(ByteView stored, uint64_t i, uint32_t* crc, ByteVie
 }  // namespace
 
 Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                     uint32_t* crc) {
+                     uint32_t* crc, const std::function<Status()>& keep_going) {
   RETURN_IF_ERROR(CheckCount(stored, num_elements, kMinStringBytes));
   if (stored.empty()) {
     elements->clear();
@@ -167,13 +171,20 @@ Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_o
     return ErrorAt(stored.size() - payload.size(), "the strings should have " + sum + " bytes together, " +
                                                        std::to_string(payload.size()) + " are stored");
   }
-  *crc = crc32c::Extend(crc_so_far, payload);
+  uint32_t payload_crc = crc_so_far;
+  for (ByteView rest = payload; !rest.empty();) {
+    if (keep_going) RETURN_IF_ERROR(keep_going());
+    const ByteView step = rest.Slice(0, std::min(rest.size(), kStepBytes));
+    payload_crc = crc32c::Extend(payload_crc, step);
+    rest.RemovePrefix(step.size());
+  }
+  *crc = payload_crc;
   CutStrings(stored.Slice(0, lengths.encoded_bytes), num_elements, payload, elements);
   return Status();
 }
 
 Status DecodeVariants(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                      uint32_t* crc) {
+                      uint32_t* crc, const std::function<Status()>& keep_going) {
   if (foreign_byte_order) {
     return Status(StatusCode::kUnimplemented, "variants written on a machine of the other byte order");
   }
@@ -182,7 +193,12 @@ Status DecodeVariants(ByteView stored, uint64_t num_elements, bool foreign_byte_
   taken.reserve(num_elements);
   uint32_t running = 0;
   ByteView rest = stored;
+  size_t next_call = 0;
   for (uint64_t i = 0; i < num_elements; ++i) {
+    if (const size_t done = stored.size() - rest.size(); keep_going && done >= next_call) {
+      RETURN_IF_ERROR(keep_going());
+      next_call = done + kStepBytes;
+    }
     ASSIGN_OR_RETURN(const ByteView element, TakeVariant(stored, i, &running, &rest));
     taken.push_back(element);
   }

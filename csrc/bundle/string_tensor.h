@@ -10,6 +10,7 @@
 #define TENSORBUNDLE_BUNDLE_STRING_TENSOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "tensorbundle/buffer.h"
@@ -24,8 +25,10 @@ namespace tensorbundle {
 // kDataLoss, with the offset in `stored`, if a length is cut off or needs more than 64 bits, the length checksum is not
 // that of the lengths, or the lengths do not sum to exactly the bytes that follow. Nothing is allocated before all of
 // that holds, and nothing set. No elements may be stored as a length checksum alone, or as no bytes at all.
+//
+// `keep_going` is called every few milliseconds while the bytes are summed; an error from it is returned.
 Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                     uint32_t* crc);
+                     uint32_t* crc, const std::function<Status()>& keep_going = nullptr);
 
 // The same for variants. Each element is a serialized VariantTensorDataProto, left as it is.
 //
@@ -33,7 +36,7 @@ Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_o
 // or bytes are left over. kUnimplemented for the foreign byte order: the numbers inside an element could not be
 // swapped.
 Status DecodeVariants(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                      uint32_t* crc);
+                      uint32_t* crc, const std::function<Status()>& keep_going = nullptr);
 
 }  // namespace tensorbundle
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bundle/string_tensor.h"
+#include "io/owned_memory.h"
 #include "slices/assemble.h"
 #include "util/crc32c.h"
 #include "util/parallel.h"
@@ -21,6 +22,14 @@ constexpr uint64_t kReadBytes = 256 << 10;
 // From this size on what was copied first has left the caches before the copy is finished, so that storing past them
 // costs nothing later and saves a third of the traffic now.
 constexpr uint64_t kStreamingBytes = uint64_t{32} << 20;
+
+// Neighbours this close are asked for as one.
+constexpr uint64_t kPrefetchGapBytes = 4096;
+
+// A chunk that cannot be divided is read in steps, so that it can be given up in the middle.
+constexpr uint64_t kIndivisibleStepBytes = uint64_t{8} << 20;
+
+constexpr auto kReportEvery = std::chrono::milliseconds(50);
 
 // How far ahead of the thread that is furthest files are asked for.
 constexpr size_t kPrefetchTasks = 64;
@@ -90,7 +99,8 @@ Result<std::vector<PieceFailure>> ReadJob::RunThrough(const ReadOptions& options
   RETURN_IF_ERROR(RunTasks(options, [&](size_t chunk) {
     const size_t piece = plan_.chunks[chunk].piece;
     Status status = RunChunk(chunk).WithTensor(requests_[plan_.pieces[piece].request].entry->name);
-    if (status.ok()) return Status();
+    // What fails is damage, but for the caller's own word to stop.
+    if (status.ok() || cancelled_.load(std::memory_order_relaxed)) return status;
     const std::lock_guard<std::mutex> lock(mutex);
     failures.try_emplace(piece, PieceFailure{piece, std::move(status).AsData(), std::nullopt});
     return Status();
@@ -113,16 +123,29 @@ Status ReadJob::RunTasks(const ReadOptions& options, const std::function<Status(
     }
     return Status();
   };
-  const auto report = [&] {
-    const size_t piece = current_piece_.load(std::memory_order_relaxed);
-    std::string_view name;
-    if (!plan_.pieces.empty()) name = requests_[plan_.pieces[piece].request].entry->name;
-    return options.progress({done_bytes_.load(std::memory_order_relaxed), plan_.total_bytes, name});
-  };
+  options_ = &options;
+  calling_thread_ = std::this_thread::get_id();
+  last_report_ = std::chrono::steady_clock::now();
   std::function<Status()> poll;
-  if (options.progress) poll = report;
+  if (options.progress) poll = [this] { return Report(); };
   RETURN_IF_ERROR(ParallelFor(plan_.num_tasks(), options.threads, run_task, poll));
-  return options.progress ? report() : Status();
+  return options.progress ? Report() : Status();
+}
+
+Status ReadJob::Report() {
+  last_report_ = std::chrono::steady_clock::now();
+  const size_t piece = current_piece_.load(std::memory_order_relaxed);
+  std::string_view name;
+  if (!plan_.pieces.empty()) name = requests_[plan_.pieces[piece].request].entry->name;
+  Status status = options_->progress({done_bytes_.load(std::memory_order_relaxed), plan_.total_bytes, name});
+  if (!status.ok()) cancelled_.store(true, std::memory_order_relaxed);
+  return status;
+}
+
+Status ReadJob::KeepGoing() {
+  if (cancelled_.load(std::memory_order_relaxed)) return Status(StatusCode::kExternal, "cancelled");
+  if (!options_->progress || std::this_thread::get_id() != calling_thread_) return Status();
+  return std::chrono::steady_clock::now() - last_report_ < kReportEvery ? Status() : Report();
 }
 
 void ReadJob::PrefetchAhead(size_t task) {
@@ -145,7 +168,7 @@ void ReadJob::PrefetchTask(size_t task) {
       const PlannedPiece& next = plan_.pieces[plan_.chunks[i].piece];
       const uint64_t begin = next.bytes.offset + plan_.chunks[i].begin;
       const uint64_t range_end = range.offset + range.length;
-      if (next.source != first.source || begin < range.offset || begin > range_end) break;
+      if (next.source != first.source || begin < range.offset || begin > range_end + kPrefetchGapBytes) break;
       range.length = std::max(range_end, next.bytes.offset + plan_.chunks[i].end) - range.offset;
     }
     first.source->Prefetch(range);
@@ -227,12 +250,27 @@ Status ReadJob::DecodePiece(const Chunk& chunk, uint32_t* crc) {
   const PlannedPiece& piece = plan_.pieces[chunk.piece];
   const Entry& entry = *requests_[piece.request].entry;
   const ByteRange range = RangeOf(piece, chunk.begin, chunk.end);
-  RETURN_IF_ERROR(piece.source->Populate(range));
   DecodedPiece& decoded = decoded_.find(chunk.piece)->second;
-  ASSIGN_OR_RETURN(decoded.keep, piece.source->Read(range));
+  ASSIGN_OR_RETURN(decoded.keep, ReadIndivisible(*piece.source, range));
   const uint64_t count = *CountElements(piece.box != nullptr ? piece.box->shape : entry.shape);
   const auto decode = entry.dtype == DType::kVariant ? DecodeVariants : DecodeStrings;
-  return decode(decoded.keep.view(), count, foreign_byte_order_, &decoded.strings, crc).WithPath(piece.source->name());
+  return decode(decoded.keep.view(), count, foreign_byte_order_, &decoded.strings, crc, [this] { return KeepGoing(); })
+      .WithPath(piece.source->name());
+}
+
+Result<Buffer> ReadJob::ReadIndivisible(const ByteSource& source, ByteRange range) {
+  OwnedMemory memory;
+  if (!source.reads_are_views()) {
+    ASSIGN_OR_RETURN(memory, AllocateMemory(range.length));
+  }
+  for (uint64_t done = 0; done < range.length;) {
+    RETURN_IF_ERROR(KeepGoing());
+    const ByteRange step{range.offset + done, std::min(kIndivisibleStepBytes, range.length - done)};
+    RETURN_IF_ERROR(source.reads_are_views() ? source.Populate(step) : source.ReadInto(step, memory.data + done));
+    done += step.length;
+  }
+  if (source.reads_are_views()) return source.Read(range);
+  return memory.buffer;
 }
 
 void ReadJob::TakeStrings(std::vector<Tensor>* tensors) {

@@ -4,12 +4,14 @@
 #define TENSORBUNDLE_CHECKPOINT_READ_JOB_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "checkpoint/convert.h"
@@ -71,6 +73,11 @@ class ReadJob {
   Status ScatterChunk(const Chunk& chunk, uint32_t* crc);
   Status LookAtChunk(const Chunk& chunk, uint32_t* crc);
   Status DecodePiece(const Chunk& chunk, uint32_t* crc);
+  Result<Buffer> ReadIndivisible(const ByteSource& source, ByteRange range);
+  // Asked between the steps of a chunk that cannot be divided: an error once the caller has lost patience. Asks the
+  // caller, now and then, if this is its thread.
+  Status KeepGoing();
+  Status Report();
   // The checksum of each piece, compared; calls `on_failure` for each that differs, in file order.
   void CompareSums(const std::function<void(PieceFailure)>& on_failure) const;
 
@@ -86,6 +93,10 @@ class ReadJob {
   };
   std::map<size_t, DecodedPiece> decoded_;
   std::mutex decoded_mutex_;
+  const ReadOptions* options_ = nullptr;  // Of the run.
+  std::thread::id calling_thread_;
+  std::chrono::steady_clock::time_point last_report_;  // Of the calling thread alone.
+  std::atomic<bool> cancelled_{false};
   std::atomic<size_t> next_prefetch_{0};
   std::atomic<uint64_t> done_bytes_{0};
   std::atomic<size_t> current_piece_{0};

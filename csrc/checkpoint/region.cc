@@ -1,5 +1,6 @@
 #include "checkpoint/region.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -14,53 +15,18 @@
 namespace tensorbundle {
 namespace {
 
-// Runs are gathered in batches of this many, or of this many bytes: memory stays bounded whatever the region's shape.
+// A run of this size is read by itself, straight to where it goes, in steps of it.
+constexpr uint64_t kDirectBytes = uint64_t{1} << 20;
+
+// Smaller ones are gathered in batches of this many, or of this many bytes to be read: memory stays bounded whatever
+// the shape of the region.
 constexpr size_t kBatchRuns = 1 << 16;
-constexpr uint64_t kBatchBytes = uint64_t{8} << 20;
+constexpr uint64_t kBatchBytes = uint64_t{4} << 20;
 
 // Bytes come by the page, so what lies closer together than one costs nothing.
-constexpr CoalesceLimits kLimits = {/*max_gap_bytes=*/4096, /*max_request_bytes=*/kBatchBytes};
+constexpr CoalesceLimits kLimits = {/*max_gap_bytes=*/4096, /*max_request_bytes=*/kDirectBytes};
 
 constexpr auto kReportEvery = std::chrono::milliseconds(50);
-
-// Copies runs of bytes from one piece to the destination, a batch at a time.
-class Gatherer {
- public:
-  Gatherer(const PlannedPiece& piece, const Conversion& conversion, uint8_t* destination)
-      : piece_(piece), conversion_(conversion), destination_(destination) {}
-
-  // True if it is time for Flush.
-  bool Add(uint64_t source, uint64_t destination, uint64_t length) {
-    ranges_.push_back({piece_.bytes.offset + source, length});
-    destinations_.push_back(destination);
-    batch_bytes_ += length;
-    return ranges_.size() >= kBatchRuns || batch_bytes_ >= kBatchBytes;
-  }
-
-  Status Flush() {
-    const Coalesced merged = Coalesce(ranges_, kLimits);
-    for (const ByteRange& range : merged.requests) RETURN_IF_ERROR(piece_.source->Populate(range));
-    ASSIGN_OR_RETURN(const std::vector<Buffer> buffers, piece_.source->ReadMany(merged.requests));
-    for (size_t i = 0; i < ranges_.size(); ++i) {
-      const CoalescedPart& part = merged.parts[i];
-      uint8_t* const target = destination_ + destinations_[i];
-      std::memcpy(target, buffers[part.request].data() + part.offset, ranges_[i].length);
-      ConvertInPlace(conversion_, target, ranges_[i].length);
-    }
-    ranges_.clear();
-    destinations_.clear();
-    batch_bytes_ = 0;
-    return Status();
-  }
-
- private:
-  const PlannedPiece& piece_;
-  const Conversion& conversion_;
-  uint8_t* const destination_;
-  std::vector<ByteRange> ranges_;
-  std::vector<uint64_t> destinations_;
-  uint64_t batch_bytes_ = 0;
-};
 
 // Tells the caller now and then how far the call is.
 class Reporter {
@@ -83,6 +49,65 @@ class Reporter {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// Copies runs of bytes from one piece to the destination.
+class Gatherer {
+ public:
+  Gatherer(const PlannedPiece& piece, const Conversion& conversion, uint8_t* destination, Reporter* reporter)
+      : piece_(piece), conversion_(conversion), destination_(destination), reporter_(reporter) {}
+
+  // `source` is in the piece and rises from call to call.
+  Status Add(uint64_t source, uint64_t destination, uint64_t length) {
+    const ByteRange range{piece_.bytes.offset + source, length};
+    if (length >= kDirectBytes) return ReadDirectly(range, destination_ + destination);
+    const uint64_t gap = ranges_.empty() ? 0 : range.offset - (ranges_.back().offset + ranges_.back().length);
+    batch_bytes_ += length + std::min(gap, kLimits.max_gap_bytes);
+    ranges_.push_back(range);
+    destinations_.push_back(destination);
+    return ranges_.size() >= kBatchRuns || batch_bytes_ >= kBatchBytes ? Flush() : Status();
+  }
+
+  Status Flush() {
+    const Coalesced merged = Coalesce(ranges_, kLimits);
+    // Asked for exactly: what a touched page brings along by itself may be megabytes.
+    for (const ByteRange& range : merged.requests) piece_.source->Prefetch(range);
+    for (const ByteRange& range : merged.requests) RETURN_IF_ERROR(piece_.source->Populate(range));
+    ASSIGN_OR_RETURN(const std::vector<Buffer> buffers, piece_.source->ReadMany(merged.requests));
+    uint64_t copied_bytes = 0;
+    for (size_t i = 0; i < ranges_.size(); ++i) {
+      const CoalescedPart& part = merged.parts[i];
+      uint8_t* const target = destination_ + destinations_[i];
+      std::memcpy(target, buffers[part.request].data() + part.offset, ranges_[i].length);
+      ConvertInPlace(conversion_, target, ranges_[i].length);
+      copied_bytes += ranges_[i].length;
+    }
+    ranges_.clear();
+    destinations_.clear();
+    batch_bytes_ = 0;
+    return reporter_->Done(copied_bytes);
+  }
+
+ private:
+  Status ReadDirectly(ByteRange range, uint8_t* target) {
+    piece_.source->Prefetch(range);
+    for (uint64_t done = 0; done < range.length;) {
+      const ByteRange step{range.offset + done, std::min(kDirectBytes, range.length - done)};
+      RETURN_IF_ERROR(piece_.source->ReadInto(step, target + done));
+      ConvertInPlace(conversion_, target + done, step.length);
+      RETURN_IF_ERROR(reporter_->Done(step.length));
+      done += step.length;
+    }
+    return Status();
+  }
+
+  const PlannedPiece& piece_;
+  const Conversion& conversion_;
+  uint8_t* const destination_;
+  Reporter* const reporter_;
+  std::vector<ByteRange> ranges_;
+  std::vector<uint64_t> destinations_;
+  uint64_t batch_bytes_ = 0;
+};
+
 }  // namespace
 
 Result<Tensor> ReadFixedRegion(const Entry& entry, const Region& region, bool foreign_byte_order,
@@ -103,18 +128,13 @@ Result<Tensor> ReadFixedRegion(const Entry& entry, const Region& region, bool fo
   const Box whole = WholeBox(entry.shape);
   for (const PlannedPiece& piece : pieces) {
     const RunPlan runs(piece.box != nullptr ? *piece.box : whole, region, info.size_bytes);
-    Gatherer gatherer(piece, conversion, destination);
-    uint64_t gathered = 0;
+    Gatherer gatherer(piece, conversion, destination, &reporter);
     Status status;
     runs.ForEachRun([&](uint64_t source, uint64_t target, uint64_t length) {
-      if (!status.ok()) return;
-      gathered += length;
-      if (!gatherer.Add(source, target, length)) return;
-      status = gatherer.Flush();
-      if (status.ok()) status = reporter.Done(std::exchange(gathered, 0));
+      status = gatherer.Add(source, target, length);
+      return status.ok();
     });
     if (status.ok()) status = gatherer.Flush();
-    if (status.ok()) status = reporter.Done(gathered);
     if (!status.ok()) return std::move(status).WithTensor(entry.name);
   }
   return tensor;

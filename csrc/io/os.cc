@@ -1,8 +1,8 @@
-#define _FILE_OFFSET_BITS 64  // Files over 2 GiB, also where pointers have 32 bits.
+// Files over 2 GiB, also where pointers have 32 bits.
+#define _FILE_OFFSET_BITS 64  // NOLINT(bugprone-reserved-identifier): the C library asks for this name.
 
 #include "io/os.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,6 +20,7 @@
 #endif
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -127,8 +128,8 @@ std::string FileIdentity::ToText() const {
 }
 
 Result<OpenedFile> OpenForReading(const std::string& path) {
-  if (path.find('\0') != std::string::npos) {
-    return Status(StatusCode::kInvalidArgument, "a path may not contain a NUL byte").WithPath(path.c_str());
+  if (const size_t nul = path.find('\0'); nul != std::string::npos) {
+    return Status(StatusCode::kInvalidArgument, "a path may not contain a NUL byte").WithPath(path.substr(0, nul));
   }
   // Looked at first, because opening a device may set it in motion.
   struct stat info;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "slices/slice.h"
@@ -33,7 +34,7 @@ class RunPlan {
   ByteRange source_span() const { return source_span_; }
 
   // Calls run(uint64_t source_offset, uint64_t destination_offset, uint64_t length) for every run, in rising order of
-  // both offsets, in bytes from the start of the piece and of the region.
+  // both offsets, in bytes from the start of the piece and of the region. It may return false, which ends the walk.
   template <typename Run>
   void ForEachRun(Run run) const {
     Enumerate(0, UINT64_MAX, run);
@@ -68,6 +69,8 @@ class RunPlan {
   // From any turn of the innermost loop to the first turn of its next round; false if that was the last round.
   bool NextRow(Cursor* cursor) const;
   template <typename Run>
+  static bool Call(Run& run, uint64_t source, uint64_t destination, uint64_t length);
+  template <typename Run>
   void Enumerate(uint64_t begin, uint64_t end, Run& run) const;
 
   std::vector<Loop> loops_;  // Innermost first; at least one unless empty.
@@ -95,6 +98,16 @@ inline bool RunPlan::NextRow(Cursor* cursor) const {
 }
 
 template <typename Run>
+bool RunPlan::Call(Run& run, uint64_t source, uint64_t destination, uint64_t length) {
+  if constexpr (std::is_void_v<decltype(run(source, destination, length))>) {
+    run(source, destination, length);
+    return true;
+  } else {
+    return run(source, destination, length);
+  }
+}
+
+template <typename Run>
 void RunPlan::Enumerate(uint64_t begin, uint64_t end, Run& run) const {
   if (empty() || begin >= end) return;
   Cursor cursor = Seek(begin);
@@ -108,7 +121,8 @@ void RunPlan::Enumerate(uint64_t begin, uint64_t end, Run& run) const {
       if (source >= end) return;
       const uint64_t first = std::max(source, begin);
       const uint64_t last = std::min(source + run_bytes_, end);
-      if (first < last) run(first, cursor.destination + turn * row.destination_stride + (first - source), last - first);
+      const uint64_t destination = cursor.destination + turn * row.destination_stride + (first - source);
+      if (first < last && !Call(run, first, destination, last - first)) return;
     }
     turn = 0;
   } while (NextRow(&cursor));

@@ -2,7 +2,6 @@
 
 // util is below io/os.h, and the standard library knows neither signals of threads nor the processors of a process.
 #include <pthread.h>
-#include <signal.h>
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -11,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <exception>
 #include <mutex>
 #include <system_error>

@@ -53,7 +53,9 @@ class VerifyReport:
     def __str__(self) -> str:
         if not self.damaged:
             return f"all {self.checked} tensors are sound ({self.nbytes} bytes)"
-        head = f"{len(self.damaged)} of {self.checked} tensors are damaged ({self.nbytes} bytes)"
+        # A tensor in pieces may be damaged in several places.
+        tensors = len({damage.name for damage in self.damaged})
+        head = f"{tensors} of {self.checked} tensors are damaged ({self.nbytes} bytes)"
         return "\n".join([head, *(f"  {damage}" for damage in self.damaged)])
 
 

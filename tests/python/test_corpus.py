@@ -136,6 +136,6 @@ def assert_lost(ckpt, checkpoint, name, tensorflow_error):
         return
     assert "Read less bytes" in tensorflow_error
     assert type(error) is tb.errors.DataLossError
-    assert (error.tensor, error.offset) == (name, entry.offset)
+    assert (error.tensor, error.path, error.offset) == (name, str(path), entry.offset)
     numbers = f"{entry.nbytes} bytes at {entry.offset} are expected, the file has {path.stat().st_size}"
-    assert f"shard {entry.shard} is truncated: {numbers}" in str(error)
+    assert f"{path}: truncated: {numbers}" in str(error)

@@ -6,8 +6,10 @@ import copy
 import multiprocessing
 import pickle
 import traceback
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from support.raising import raise_in_child
 
 from tensorbundle import errors
 
@@ -21,10 +23,6 @@ CLASSES = {
     errors.BuilderError: (9, AssertionError),
     errors.InternalError: (13, RuntimeError),
 }
-
-
-def raise_in_child(kind: type[errors.TensorBundleError]) -> None:
-    raise kind("what happened", path="dir/variables.index", tensor="w", offset=4096)
 
 
 def test_every_class_is_covered():
@@ -84,10 +82,10 @@ def test_pickles_under_every_protocol(protocol):
 
 
 def test_errors_cross_processes():
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         for kind in CLASSES:
             with pytest.raises(kind) as caught:
-                pool.apply(raise_in_child, (kind,))
+                pool.submit(raise_in_child, kind).result()
             error = caught.value
             assert type(error) is kind
             assert (error.path, error.tensor, error.offset) == ("dir/variables.index", "w", 4096)

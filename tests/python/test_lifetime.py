@@ -351,8 +351,11 @@ def test_interpreter_ends_while_threads_read(bundle, mmap):
 # Other processes.
 
 FORK = r"""
-import os, sys
+import os, sys, warnings
 import tensorbundle as tb
+
+# From Python 3.12 on about forking with threads: NumPy's linear algebra has some, which do nothing.
+warnings.simplefilter("ignore", DeprecationWarning)
 
 ckpt = tb.open(sys.argv[1], mmap=sys.argv[2] == "True")
 arrays = ckpt.load(threads=4)

@@ -93,7 +93,7 @@ Decoded DecodeWith(Decode decode, const std::string& stored, uint64_t num_elemen
   const Exact exact(stored);
   std::vector<ByteView> views;
   Decoded decoded;
-  decoded.status = decode(exact.view(), num_elements, foreign, &views, &decoded.crc);
+  decoded.status = decode(exact.view(), num_elements, foreign, &views, &decoded.crc, nullptr);
   for (const ByteView& view : views) decoded.elements.emplace_back(view.AsText());
   return decoded;
 }

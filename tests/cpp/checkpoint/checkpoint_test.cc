@@ -298,5 +298,15 @@ TEST(Checkpoint, StopsWhenProgressSaysSo) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(Checkpoint, StopsInsideAStringAndCallsThatNoDamage) {
+  BundleMaker bundle;
+  AddStrings("s", {1}, {std::string(1 << 20, 'x')}, &bundle);
+  ReadOptions options;
+  options.progress = [](const Progress&) { return Status(StatusCode::kExternal, "enough"); };
+  const auto checkpoint = bundle.Open();
+  EXPECT_EQ(checkpoint->VerifyAll(options).status().code(), StatusCode::kExternal);
+  EXPECT_EQ(checkpoint->Read("s", options).status().code(), StatusCode::kExternal);
+}
+
 }  // namespace
 }  // namespace tensorbundle
