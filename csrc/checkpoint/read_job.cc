@@ -275,8 +275,9 @@ Result<Buffer> ReadJob::ReadIndivisible(const ByteSource& source, ByteRange rang
 
 void ReadJob::TakeStrings(std::vector<Tensor>* tensors) {
   std::map<size_t, std::vector<Buffer>> keep;  // By request, for tensors in several pieces.
-  for (auto& [index, decoded] : decoded_) {
-    const PlannedPiece& piece = plan_.pieces[index];
+  for (auto& item : decoded_) {
+    const PlannedPiece& piece = plan_.pieces[item.first];
+    DecodedPiece& decoded = item.second;
     Tensor& tensor = (*tensors)[piece.request];
     if (piece.box == nullptr) {
       tensor.strings = std::move(decoded.strings);

@@ -143,7 +143,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<ByteView> elements;
   uint32_t crc = 0;
   const auto decode = variants ? tensorbundle::DecodeVariants : tensorbundle::DecodeStrings;
-  const Status status = decode(ByteView(stored.data(), stored.size()), count, foreign, &elements, &crc);
+  const Status status = decode(ByteView(stored.data(), stored.size()), count, foreign, &elements, &crc, nullptr);
 
   Require(status.ok() == expected.has_value());
   if (!status.ok()) {
