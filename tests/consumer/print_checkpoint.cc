@@ -9,10 +9,11 @@
 namespace {
 
 void Print(const tensorbundle::Entry& entry, const tensorbundle::Tensor& tensor) {
-  uint32_t crc = tensorbundle::crc32c::Extend(0, tensor.data.view());
-  if (!tensor.strings.empty()) crc = 0;
+  const bool has_width = tensorbundle::FindDTypeInfo(entry.dtype)->size_bytes > 0;
+  uint32_t crc = has_width ? tensorbundle::crc32c::Extend(0, tensor.data.view()) : 0;
   for (const tensorbundle::ByteView string : tensor.strings) crc = tensorbundle::crc32c::Extend(crc, string);
-  std::printf("%s %s [", entry.name.c_str(), tensorbundle::FindDTypeInfo(entry.dtype)->name);
+  std::fwrite(entry.name.data(), 1, entry.name.size(), stdout);  // Names may hold any byte, zero too.
+  std::printf(" %s [", tensorbundle::FindDTypeInfo(entry.dtype)->name);
   for (size_t d = 0; d < entry.shape.size(); ++d) {
     std::printf("%s%lld", d == 0 ? "" : ",", static_cast<long long>(entry.shape[d]));
   }

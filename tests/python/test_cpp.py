@@ -25,7 +25,13 @@ pytestmark = pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is 
 
 def run(*command: object) -> str:
     """Output of a command, which must succeed."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # Names of tensors may be any bytes.
+        check=False,
+    )
     assert done.returncode == 0, f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
