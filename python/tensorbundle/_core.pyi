@@ -104,4 +104,4 @@ class Checkpoint:
         threads: int = 0,
         progress: Callable[[int, int, str], object] | None = None,
     ) -> tuple[int, int, list[tuple[str, int | None, int | None, int | None, int | None, Exception]]]:
-        """(number of tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why)), key order."""
+        """(tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why)), in key order."""

@@ -112,7 +112,7 @@ def test_cold_cases_run_or_say_why_not(name: str, bench: Any, directory: Path, r
     try:
         made = bench.run.run(case, directory=directory, sizes="tiny", rounds=1, threads=2, command="")
     except bench.rival_process.RivalError as error:
-        assert "stays in the page cache: take a directory on a disk" in str(error)  # noqa: PT017 - either may be right
+        assert "stays in the page cache: take a directory on a disk" in str(error)
         return
     ours = made["cases"][name]["rivals"]["tensorbundle"]["rounds"]
     assert ours["seconds"][0] > 0
