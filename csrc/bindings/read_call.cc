@@ -20,17 +20,11 @@ CopyMode CopyModeOf(std::optional<bool> copy) {
   return *copy ? CopyMode::kAlways : CopyMode::kNever;
 }
 
-// True if the core will return a view, unless the bytes turn out to need cleaning; then it returns memory of its own.
-bool TakesView(const Checkpoint& checkpoint, const Entry& entry, CopyMode copy) {
-  if (copy == CopyMode::kAlways || !checkpoint.CanView(entry)) return false;
-  return copy == CopyMode::kNever || checkpoint.Aligned(entry);
-}
-
 // The array that a request fills, or null if the core decides where its bytes are.
 py::object TargetArray(const Checkpoint& checkpoint, const Entry& entry, CopyMode copy, const py::handle& out) {
   if (out && !out.is_none()) return py::reinterpret_borrow<py::object>(out);
   if (IsStrings(entry)) return copy == CopyMode::kNever ? py::object() : NewArray(entry.dtype, entry.shape);
-  if (copy == CopyMode::kNever || TakesView(checkpoint, entry, copy)) return py::object();
+  if (copy == CopyMode::kNever || checkpoint.WillView(entry, copy)) return py::object();
   return NewArray(entry.dtype, entry.shape);
 }
 

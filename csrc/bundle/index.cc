@@ -61,18 +61,34 @@ class IndexParser {
     return Status();
   }
 
-  // Gives each partitioned tensor its pieces, and takes these out of the list. What no tensor refers to stays in it.
+  // The positions [begin, end) of all pieces of one tensor, and how long the part of the key is that they share.
+  struct Family {
+    size_t begin;
+    size_t end;
+    size_t stem_size;
+  };
+
+  Family FamilyOf(const std::string& name) const {
+    const std::string stem = EncodeSliceKeyStem(name);
+    const auto is_before = [](const Entry& entry, const std::string& key) { return entry.name < key; };
+    const auto& entries = index_.entries_;
+    const auto begin = std::lower_bound(entries.begin(), entries.end(), stem, is_before);
+    auto end = begin;
+    while (end != entries.end() && end->name.compare(0, stem.size(), stem) == 0) ++end;
+    return {static_cast<size_t>(begin - entries.begin()), static_cast<size_t>(end - entries.begin()), stem.size()};
+  }
+
+  // Gives each partitioned tensor its pieces. They are no tensors of their own, even if theirs is bad or does not name
+  // them all, so they are taken out of the list.
   void JoinPieces() {
     std::vector<Entry>& entries = index_.entries_;
     std::set<size_t> pieces;  // Positions.
     for (size_t i = 0; i < entries.size(); ++i) {
       if (entries[i].slices.empty()) continue;
-      for (const Slice& slice : entries[i].slices) {
-        // Also of a tensor that turns out to be bad: its pieces are no tensors of their own.
-        if (const Entry* piece = index_.Find(EncodeSliceKey(entries[i].name, slice))) pieces.insert(PositionOf(*piece));
-      }
+      const Family family = FamilyOf(entries[i].name);
+      for (size_t position = family.begin; position < family.end; ++position) pieces.insert(position);
       if (index_.problems_.count(i) != 0) continue;
-      auto stored = FindPieces(&entries[i]);
+      auto stored = FindPieces(&entries[i], family);
       if (stored.ok()) {
         index_.slices_.emplace(i, *std::move(stored));
       } else {
@@ -82,13 +98,13 @@ class IndexParser {
     if (!pieces.empty()) Remove(pieces);
   }
 
-  Result<std::vector<StoredSlice>> FindPieces(Entry* entry) {
+  Result<std::vector<StoredSlice>> FindPieces(Entry* entry, const Family& family) {
     std::vector<StoredSlice> stored;
     std::vector<Box> boxes;
     entry->size_bytes = 0;
     for (const Slice& slice : entry->slices) {
       ASSIGN_OR_RETURN(Box box, ResolveSlice(slice, entry->shape));
-      const Entry* const piece = index_.Find(EncodeSliceKey(entry->name, slice));
+      const Entry* const piece = FindPiece(family, slice);
       if (piece == nullptr) {
         return Status(StatusCode::kDataLoss, "its piece " + BoxText(box) + " is not in the index");
       }
@@ -101,6 +117,17 @@ class IndexParser {
     }
     RETURN_IF_ERROR(CheckCover(entry->shape, boxes));
     return stored;
+  }
+
+  // Compares ends of keys only: a slice takes two bytes of a record, and a name may be as long as the file.
+  const Entry* FindPiece(const Family& family, const Slice& slice) const {
+    const std::string end = EncodeSliceKeyEnd(slice);
+    const auto end_of = [&](const Entry& entry) { return std::string_view(entry.name).substr(family.stem_size); };
+    const Entry* const entries = index_.entries_.data();
+    const Entry* const found =
+        std::lower_bound(entries + family.begin, entries + family.end, end,
+                         [&](const Entry& entry, const std::string& key) { return end_of(entry) < key; });
+    return found != entries + family.end && end_of(*found) == end ? found : nullptr;
   }
 
   size_t PositionOf(const Entry& entry) const { return static_cast<size_t>(&entry - index_.entries_.data()); }

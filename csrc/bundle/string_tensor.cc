@@ -77,7 +77,8 @@ struct Lengths {
   uint32_t crc32c;
 };
 
-Result<Lengths> ScanLengths(ByteView stored, uint64_t num_elements, bool foreign_byte_order) {
+Result<Lengths> ScanLengths(ByteView stored, uint64_t num_elements, bool foreign_byte_order,
+                            const std::function<Status()>& keep_going) {
   // Collected, because the checksum of many bytes at once is much faster than that of four at a time.
   uint8_t covered[4096];
   size_t covered_bytes = 0;
@@ -91,6 +92,7 @@ Result<Lengths> ScanLengths(ByteView stored, uint64_t num_elements, bool foreign
     overflow |= !CheckedAdd(sum, length, &sum);
     covered_bytes += StoreCovered(length, foreign_byte_order, covered + covered_bytes);
     if (covered_bytes <= sizeof(covered) - sizeof(uint64_t)) continue;
+    if (keep_going) RETURN_IF_ERROR(keep_going());
     crc = crc32c::Extend(crc, ByteView(covered, covered_bytes));
     covered_bytes = 0;
   }
@@ -161,7 +163,7 @@ Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_o
     *crc = 0;
     return Status();
   }
-  ASSIGN_OR_RETURN(const Lengths lengths, ScanLengths(stored, num_elements, foreign_byte_order));
+  ASSIGN_OR_RETURN(const Lengths lengths, ScanLengths(stored, num_elements, foreign_byte_order, keep_going));
   ByteView payload = stored;
   payload.RemovePrefix(lengths.encoded_bytes);
   ASSIGN_OR_RETURN(const uint32_t crc_so_far,

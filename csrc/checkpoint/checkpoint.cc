@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <unordered_map>
 #include <utility>
 
 #include "bundle/index.h"
@@ -100,6 +98,10 @@ bool Checkpoint::Aligned(const Entry& entry) const {
          entry.offset_in_shard % info->alignment == 0;
 }
 
+bool Checkpoint::WillView(const Entry& entry, CopyMode copy) const {
+  return copy != CopyMode::kAlways && CanView(entry) && (copy == CopyMode::kNever || Aligned(entry));
+}
+
 Result<Buffer> Checkpoint::View(const Entry& entry) const {
   if (entry.size_bytes == 0) return Buffer();
   return rep_->SourceOf(entry.shard)->Read({entry.offset_in_shard, entry.size_bytes});
@@ -142,7 +144,7 @@ class Batch {
     JobRequest job{&entry, ReadAction::kDecode, options_.verify, {}, request.destination, request.destination_is_used};
     Tensor tensor{entry.dtype, entry.shape, {}, {}};
     if (!HasLengths(entry)) job.conversion = ConversionFor(*FindDTypeInfo(entry.dtype), foreign_byte_order_);
-    if (WantsView(request)) {
+    if (request.destination == nullptr && checkpoint_.WillView(entry, request.copy)) {
       job.action = ReadAction::kView;
       job.sum = options_.verify && !verified;
       ASSIGN_OR_RETURN(tensor.data, checkpoint_.View(entry));
@@ -178,12 +180,6 @@ class Batch {
   std::vector<Tensor> tensors;
 
  private:
-  bool WantsView(const ReadRequest& request) const {
-    if (request.destination != nullptr || request.copy == CopyMode::kAlways) return false;
-    return checkpoint_.CanView(*request.entry) &&
-           (request.copy == CopyMode::kNever || checkpoint_.Aligned(*request.entry));
-  }
-
   static Status NoView(const Entry& entry) {
     return Status(StatusCode::kInvalidArgument,
                   "a view is not possible: its bytes, as they are stored, are not the array (strings, slices, noise in "
@@ -222,7 +218,10 @@ Result<std::vector<Tensor>> Checkpoint::ReadMany(const std::vector<ReadRequest>&
     if (batch.jobs[i].action != ReadAction::kView) continue;
     if (batch.jobs[i].sum)
       rep_->view_verified[rep_->PositionOf(*requests[i].entry)].store(true, std::memory_order_relaxed);
-    if (job.noisy(i)) RETURN_IF_ERROR(batch.CleanCopy(i, requests[i].copy));
+    if (!job.noisy(i)) continue;
+    const Entry& entry = *requests[i].entry;
+    RETURN_IF_ERROR(rep_->SourceOf(entry.shard)->Populate({entry.offset_in_shard, entry.size_bytes}));
+    RETURN_IF_ERROR(batch.CleanCopy(i, requests[i].copy));
   }
   return std::move(batch.tensors);
 }
@@ -262,7 +261,7 @@ Result<VerifyReport> Checkpoint::Verify(const std::vector<const Entry*>& entries
   for (size_t i = 0; i < wanted.size(); ++i) {
     problems.push_back(Problem(*wanted[i]));
     jobs.push_back(
-        {wanted[i], HasLengths(*wanted[i]) ? ReadAction::kDecode : ReadAction::kCheck, true, {}, nullptr, false});
+        {wanted[i], HasLengths(*wanted[i]) ? ReadAction::kCheckStrings : ReadAction::kCheck, true, {}, nullptr, false});
     if (problems[i].ok()) rep_->AddPieces(*wanted[i], i, &pieces);
   }
   ReadJob job(std::move(jobs), std::move(pieces), rep_->bundle.index.header().foreign_byte_order);

@@ -26,6 +26,9 @@ constexpr uint64_t kStreamingBytes = uint64_t{32} << 20;
 // Neighbours this close are asked for as one.
 constexpr uint64_t kPrefetchGapBytes = 4096;
 
+// What is asked for at once: more would keep the caller waiting where a request is not free.
+constexpr uint64_t kMaxPrefetchBytes = uint64_t{8} << 20;
+
 // A chunk that cannot be divided is read in steps, so that it can be given up in the middle.
 constexpr uint64_t kIndivisibleStepBytes = uint64_t{8} << 20;
 
@@ -78,7 +81,8 @@ ReadJob::ReadJob(std::vector<JobRequest> requests, std::vector<PlannedPiece> pie
       noisy_(requests_.size()) {
   for (size_t i = 0; i < plan_.pieces.size(); ++i) {
     // Made here, so that threads only look them up.
-    if (requests_[plan_.pieces[i].request].action == ReadAction::kDecode) decoded_[i];
+    const ReadAction action = requests_[plan_.pieces[i].request].action;
+    if (action == ReadAction::kDecode || action == ReadAction::kCheckStrings) decoded_[i];
   }
 }
 
@@ -133,6 +137,8 @@ Status ReadJob::RunTasks(const ReadOptions& options, const std::function<Status(
 }
 
 Status ReadJob::Report() {
+  // A caller that has said no is not asked again.
+  if (cancelled_.load(std::memory_order_relaxed)) return Status(StatusCode::kExternal, "cancelled");
   last_report_ = std::chrono::steady_clock::now();
   const size_t piece = current_piece_.load(std::memory_order_relaxed);
   std::string_view name;
@@ -171,6 +177,8 @@ void ReadJob::PrefetchTask(size_t task) {
       if (next.source != first.source || begin < range.offset || begin > range_end + kPrefetchGapBytes) break;
       range.length = std::max(range_end, next.bytes.offset + plan_.chunks[i].end) - range.offset;
     }
+    // What cannot be divided may be gigabytes; its beginning is enough to set out.
+    range.length = std::min(range.length, kMaxPrefetchBytes);
     first.source->Prefetch(range);
   }
 }
@@ -186,6 +194,7 @@ Status ReadJob::RunChunk(size_t chunk_index) {
       return CopyChunk(chunk, crc);
     case ReadAction::kScatter:
       return ScatterChunk(chunk, crc);
+    case ReadAction::kCheckStrings:
     case ReadAction::kDecode:
       return DecodePiece(chunk, crc);
   }
@@ -254,22 +263,22 @@ Status ReadJob::DecodePiece(const Chunk& chunk, uint32_t* crc) {
   ASSIGN_OR_RETURN(decoded.keep, ReadIndivisible(*piece.source, range));
   const uint64_t count = *CountElements(piece.box != nullptr ? piece.box->shape : entry.shape);
   const auto decode = entry.dtype == DType::kVariant ? DecodeVariants : DecodeStrings;
-  return decode(decoded.keep.view(), count, foreign_byte_order_, &decoded.strings, crc, [this] { return KeepGoing(); })
-      .WithPath(piece.source->name());
+  Status status = decode(decoded.keep.view(), count, foreign_byte_order_, &decoded.strings, crc, [this] {
+                    return KeepGoing();
+                  }).WithPath(piece.source->name());
+  if (requests_[piece.request].action == ReadAction::kCheckStrings) decoded = DecodedPiece();
+  return status;
 }
 
 Result<Buffer> ReadJob::ReadIndivisible(const ByteSource& source, ByteRange range) {
-  OwnedMemory memory;
-  if (!source.reads_are_views()) {
-    ASSIGN_OR_RETURN(memory, AllocateMemory(range.length));
-  }
+  // Never as a view: lengths are checked and then used, and somebody may write to a mapped file in between.
+  ASSIGN_OR_RETURN(const OwnedMemory memory, AllocateMemory(range.length));
   for (uint64_t done = 0; done < range.length;) {
     RETURN_IF_ERROR(KeepGoing());
     const ByteRange step{range.offset + done, std::min(kIndivisibleStepBytes, range.length - done)};
-    RETURN_IF_ERROR(source.reads_are_views() ? source.Populate(step) : source.ReadInto(step, memory.data + done));
+    RETURN_IF_ERROR(source.ReadInto(step, memory.data + done));
     done += step.length;
   }
-  if (source.reads_are_views()) return source.Read(range);
   return memory.buffer;
 }
 

@@ -25,11 +25,12 @@ namespace tensorbundle {
 
 // What becomes of the bytes of a tensor.
 enum class ReadAction {
-  kCheck,    // They are summed and left.
-  kView,     // They stay where they are; summed, and looked at for noise, as far as the request asks.
-  kCopy,     // They go to `destination`, converted.
-  kScatter,  // They are pieces, and go to their places in `destination`, converted.
-  kDecode,   // They are strings or variants, and become `strings`.
+  kCheck,         // They are summed and left.
+  kCheckStrings,  // They are strings or variants, and are decoded, summed and dropped.
+  kView,          // They stay where they are; summed, and looked at for noise, as far as the request asks.
+  kCopy,          // They go to `destination`, converted.
+  kScatter,       // They are pieces, and go to their places in `destination`, converted.
+  kDecode,        // They are strings or variants, and become `strings`.
 };
 
 struct JobRequest {

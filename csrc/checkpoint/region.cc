@@ -18,6 +18,9 @@ namespace {
 // A run of this size is read by itself, straight to where it goes, in steps of it.
 constexpr uint64_t kDirectBytes = uint64_t{1} << 20;
 
+// What is asked for ahead of such steps.
+constexpr uint64_t kWindowBytes = 8 * kDirectBytes;
+
 // Smaller ones are gathered in batches of this many, or of this many bytes to be read: memory stays bounded whatever
 // the shape of the region.
 constexpr size_t kBatchRuns = 1 << 16;
@@ -88,8 +91,10 @@ class Gatherer {
 
  private:
   Status ReadDirectly(ByteRange range, uint8_t* target) {
-    piece_.source->Prefetch(range);
     for (uint64_t done = 0; done < range.length;) {
+      if (done % kWindowBytes == 0) {
+        piece_.source->Prefetch({range.offset + done, std::min(kWindowBytes, range.length - done)});
+      }
       const ByteRange step{range.offset + done, std::min(kDirectBytes, range.length - done)};
       RETURN_IF_ERROR(piece_.source->ReadInto(step, target + done));
       ConvertInPlace(conversion_, target + done, step.length);

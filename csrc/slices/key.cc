@@ -54,9 +54,18 @@ void AppendSigned(int64_t value, std::string* key) {
 }  // namespace
 
 std::string EncodeSliceKey(std::string_view name, const Slice& slice) {
+  return EncodeSliceKeyStem(name) + EncodeSliceKeyEnd(slice);
+}
+
+std::string EncodeSliceKeyStem(std::string_view name) {
   std::string key;
   AppendUnsigned(0, &key);
   AppendString(name, &key);
+  return key;
+}
+
+std::string EncodeSliceKeyEnd(const Slice& slice) {
+  std::string key;
   AppendUnsigned(slice.extents.size(), &key);
   for (const Extent& extent : slice.extents) {
     AppendSigned(extent.start, &key);

@@ -126,6 +126,9 @@ class TENSORBUNDLE_EXPORT Checkpoint {
   // host's byte order, in a source that gives views. Aligned says whether also the address fits the dtype.
   bool CanView(const Entry& entry) const;
   bool Aligned(const Entry& entry) const;
+  // True if ReadMany gives a view for this entry, without a destination. Only if narrow elements turn out to have stray
+  // bits does it give a cleaned copy instead.
+  bool WillView(const Entry& entry, CopyMode copy) const;
   // The bytes of such a tensor, nothing of them checked or touched. REQUIRES: CanView, and Problem is ok.
   Result<Buffer> View(const Entry& entry) const;
 
