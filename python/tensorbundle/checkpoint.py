@@ -96,6 +96,9 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         """Tensors that can't be read, as far as opening could tell, and why: the errors that reading them raises."""
         return dict(self._opened().problems())
 
+    def __bool__(self) -> bool:
+        return self._native is not None and len(self._native) > 0
+
     def __len__(self) -> int:
         return len(self._opened())
 

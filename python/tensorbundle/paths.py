@@ -52,8 +52,7 @@ def resolve(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
         raise FileNotFoundError(errno.ENOENT, "no checkpoint has an empty path", given)
     if _is_file(given + _INDEX):
         return _absolute(given)
-    if _URL.match(given):
-        raise errors.UnimplementedError(f"reading from a URL is not supported yet: {given!r}", path=given)
+    _refuse_url(given, given)
     if _is_directory(given):
         return _in_directory(given)
     if _is_file(given):
@@ -116,10 +115,11 @@ def _from_state_file(path: str) -> str:
     directory = os.path.dirname(path)
     candidates = state.read(path).candidates(directory or os.curdir)
     for prefix in candidates:
-        if "\0" not in prefix and _is_file(prefix + _INDEX):
+        if _is_file(prefix + _INDEX):
             return _absolute(prefix)
     for prefix in candidates:
         _refuse_v1(path, [prefix])
+    _refuse_url(path, candidates[0])
     gone = " nor ".join(repr(prefix + _INDEX) for prefix in dict.fromkeys(candidates))
     raise _missing(
         f"the latest checkpoint that this state file names is gone: there is no {gone}; "
@@ -201,6 +201,11 @@ def _holds_saved_model(directory: str) -> bool:
     return any(os.path.isfile(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES)
 
 
+def _refuse_url(path: str, candidate: str) -> None:
+    if _URL.match(candidate):
+        raise errors.UnimplementedError(f"reading from a URL is not supported yet: {candidate!r}", path=path)
+
+
 def _refuse_v1(path: str, candidates: list[str]) -> None:
     """Raises if one of these is a checkpoint of the V1 format: a file, or the pattern of several."""
     for candidate in candidates:
@@ -231,6 +236,8 @@ def _matches(pattern: str) -> list[str]:
         names = fnmatch.filter(_names_in(directory or os.curdir), name)
     except OSError:
         return []
+    # An index of V2 is a table as well.
+    names = [match for match in names if not match.endswith(_INDEX) and not _DATA_FILE.match(match)]
     return [os.path.join(directory, match) for match in names[:_MAX_OFFERED]]
 
 
@@ -266,7 +273,8 @@ def _mode(path: str) -> int:
 
 def _absolute(path: str) -> str:
     """The path from the root, tidied as far as that can't change its meaning: ``..`` may follow a symbolic link."""
-    absolute = os.path.join(os.getcwd(), path)
+    # The working directory may be gone, which is nothing to an absolute path.
+    absolute = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
     if ".." in absolute.split(os.sep):
         return absolute
     tidy = os.path.normpath(absolute)

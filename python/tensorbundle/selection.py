@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,14 +50,22 @@ def matching(names: Sequence[str], include: Patterns | None, exclude: Patterns |
     ]
 
 
-def _compiled(patterns: Patterns, argument: str) -> list[re.Pattern[str]]:
+def _compiled(patterns: Any, argument: str) -> list[re.Pattern[str]]:
     if isinstance(patterns, (str, re.Pattern)):
         patterns = [patterns]
-    compiled = [re.compile(pattern) for pattern in patterns]
-    for pattern in compiled:
-        if not isinstance(pattern.pattern, str):
-            raise TypeError(f"{argument} takes regular expressions over str, not {pattern.pattern!r}")
-    return compiled
+    elif isinstance(patterns, bytes) or not hasattr(patterns, "__iter__"):  # Bytes pass for an iterable of numbers.
+        raise TypeError(f"{argument} takes regular expressions over str, not {patterns!r}")
+    return [_compiled_one(pattern, argument) for pattern in patterns]
+
+
+def _compiled_one(pattern: Pattern, argument: str) -> re.Pattern[str]:
+    text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
+    if not isinstance(text, str):
+        raise TypeError(f"{argument} takes regular expressions over str, not {text!r}")
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{argument}: {pattern!r}: {error}") from error
 
 
 def nearest(name: str, names: Sequence[str]) -> list[str]:

@@ -61,12 +61,14 @@ class CheckpointState:
         received from somebody else must not point into the rest of the disk.
 
         Raises:
-            DataLossError: The prefix is empty, or is relative and leaves ``directory``.
+            DataLossError: The prefix is empty, has a NUL in it, or is relative and leaves ``directory``.
         """
         directory = os.fspath(directory)
         path = os.path.join(directory, "checkpoint")
         if not self.latest:
             raise errors.DataLossError(f"{path!r} names no checkpoint: its model_checkpoint_path is empty", path=path)
+        if "\0" in self.latest:
+            raise errors.DataLossError(f"{path!r} names {self.latest!r}, which no file can be named", path=path)
         if os.path.isabs(self.latest) or _URL.match(self.latest):
             return [self.latest, os.path.join(directory, os.path.basename(self.latest))]
         relative = os.path.normpath(self.latest)
@@ -161,7 +163,10 @@ class _Parser:
     def _number(self) -> float:
         text = self._match(_NUMBER, "a number").group().replace(" ", "").replace("\t", "").lower()
         if "x" in text:
-            return float(int(text, 16))
+            try:
+                return float(int(text, 16))
+            except OverflowError:
+                raise self._error("a number too large") from None
         return float(text if "inf" in text else text.rstrip("f"))
 
     def _unescape(self, literal: re.Match[str]) -> bytes:

@@ -47,16 +47,18 @@ class VerifyReport:
         return not self.damaged
 
     def __repr__(self) -> str:
-        outcome = f"{len(self.damaged)} damaged" if self.damaged else "sound"
+        outcome = f"{self._count()} damaged" if self.damaged else "sound"
         return f"<VerifyReport: {self.checked} tensors, {self.nbytes} bytes, {outcome}>"
 
     def __str__(self) -> str:
         if not self.damaged:
             return f"all {self.checked} tensors are sound ({self.nbytes} bytes)"
-        # A tensor in pieces may be damaged in several places.
-        tensors = len({damage.name for damage in self.damaged})
-        head = f"{tensors} of {self.checked} tensors are damaged ({self.nbytes} bytes)"
+        head = f"{self._count()} of {self.checked} tensors are damaged ({self.nbytes} bytes)"
         return "\n".join([head, *(f"  {damage}" for damage in self.damaged)])
+
+    def _count(self) -> int:
+        """Number of damaged tensors: one in pieces may be damaged in several places."""
+        return len({damage.name for damage in self.damaged})
 
 
 for _class in (Damage, VerifyReport):

@@ -185,6 +185,21 @@ def test_verify_damaged(damaged):
     assert last == f"{damaged}: 4 tensors, 480 kB, 1 damaged"
 
 
+def test_verify_counts_a_tensor_once(tmp_path):
+    def change(_: int, data: bytearray) -> None:
+        data[0] ^= 1
+        data[32] ^= 1
+
+    prefix = write_bundle(
+        tmp_path / "ckpt", {"parts": TENSORS["parts"]}, slices=SLICES, mutate=Mutations(data=change)
+    ).prefix
+    result = run("verify", prefix)
+    assert result.returncode == 3
+    *damaged, last = result.stdout.splitlines()
+    assert len(damaged) == 2
+    assert last == f"{prefix}: 1 tensor, 64 B, 1 damaged"
+
+
 def test_verify_as_json(prefix, damaged):
     sound = run("verify", prefix, "--json")
     assert (sound.returncode, sound.stderr) == (0, "")
@@ -264,6 +279,17 @@ def test_wrong_use(arguments):
     assert (result.returncode, result.stdout) == (2, "")
     assert "Usage: tensorbundle" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_interrupted(prefix):
+    program = (
+        "import signal, sys, tensorbundle\n"
+        "tensorbundle.Checkpoint.verify = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"
+        f"sys.argv = ['tensorbundle', 'verify', {str(prefix)!r}]\n"
+        "from tensorbundle.cli.__main__ import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "tensorbundle: interrupted\n")
 
 
 # The command itself

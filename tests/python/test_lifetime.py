@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.bundle_writer import Bundle, build_bundle
+from support.bundle_writer import Bundle
 from support.hashing import assert_same_bits, same_bits
 from support.processes import run_python
 
@@ -146,6 +146,7 @@ def test_closed_checkpoint_refuses_all_but_the_end(bundle):
         with pytest.raises(ValueError, match="is closed"):
             call()
     assert repr(ckpt).endswith(": closed>")
+    assert not ckpt
     assert ckpt.path == str(bundle.prefix)
     assert lazy.shape == (300, 200)
 
@@ -401,82 +402,6 @@ def test_spawned_processes_take_checkpoints(bundle, mmap):
     assert_same_bits(array, TENSORS["kernel"])
     assert_same_bits(rows, TENSORS["kernel"][3:5])
     assert entry == (300, 200)
-
-
-# Pickles.
-
-
-@MODES
-def test_pickle_opens_the_same_save(bundle, mmap):
-    with tb.open(bundle.prefix, mmap=mmap, verify=False, threads=3) as ckpt:
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            with pickle.loads(pickle.dumps(ckpt, protocol)) as twin:
-                assert twin is not ckpt
-                assert twin.path == ckpt.path
-                assert twin._options == {"verify": False, "mmap": mmap, "threads": 3}
-                assert_true(twin.load())
-        assert len(pickle.dumps(ckpt)) < 1000
-
-
-def test_pickle_is_of_the_absolute_path(bundle, monkeypatch):
-    monkeypatch.chdir(bundle.prefix.parent)
-    pickled = pickle.dumps(tb.open("ckpt"))
-    monkeypatch.chdir("/")
-    assert_true(pickle.loads(pickled).load())
-
-
-@pytest.mark.parametrize("change", ["values", "names", "order of the data"])
-def test_pickle_of_another_save(bundle, change):
-    pickled = pickle.dumps(tb.open(bundle.prefix))
-    other = dict(TENSORS)
-    if change == "values":
-        other["step"] = np.array(8, "<i8")
-    elif change == "names":
-        other["more"] = np.int8(1)
-    else:
-        other = dict(reversed(other.items()))
-    image = build_bundle(other, **OPTIONS)
-    for name, data in image.files(bundle.prefix.name).items():
-        bundle.prefix.with_name(name).write_bytes(data)
-    with pytest.raises(tb.errors.DataLossError, match="another save is at") as caught:
-        pickle.loads(pickled)
-    assert str(bundle.prefix) in str(caught.value)
-    assert caught.value.path == str(bundle.prefix)
-
-
-def test_pickle_of_a_save_that_is_gone(bundle):
-    pickled = pickle.dumps(tb.open(bundle.prefix))
-    bundle.index_path.unlink()
-    with pytest.raises(FileNotFoundError, match="no checkpoint here"):
-        pickle.loads(pickled)
-
-
-@MODES
-def test_arrays_pickle_by_value(bundle, mmap):
-    arrays = tb.load(bundle.prefix, mmap=mmap)
-    pickled = [pickle.dumps(arrays, protocol) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
-    for path in bundle.prefix.parent.iterdir():
-        path.unlink()
-    for data in pickled:
-        assert_true(pickle.loads(data))
-    assert_true(copy.deepcopy(arrays))
-
-
-def test_entries_reports_and_lazy_tensors_pickle(bundle):
-    with tb.open(bundle.prefix) as ckpt:
-        entries = ckpt.entries()
-        assert pickle.loads(pickle.dumps(entries)) == entries
-        lazy = pickle.loads(pickle.dumps(ckpt.lazy("kernel")))
-        assert_same_bits(lazy[7], TENSORS["kernel"][7])
-        path = bundle.data_path(ckpt.entry("kernel").shard)
-        damaged = bytearray(path.read_bytes())
-        damaged[ckpt.entry("kernel").offset] ^= 1
-        path.write_bytes(damaged)
-        report = tb.open(bundle.prefix).verify()
-    twin = pickle.loads(pickle.dumps(report))
-    assert (twin.checked, twin.nbytes, len(twin.damaged)) == (report.checked, report.nbytes, 1)
-    assert str(twin) == str(report)
-    assert type(twin.damaged[0].cause) is tb.errors.DataLossError
 
 
 # Threads.

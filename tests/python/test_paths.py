@@ -160,6 +160,12 @@ def test_state_file_may_not_leave_its_directory(run):
         paths.resolve(run / "sub")
 
 
+def test_state_file_with_a_nul(run):
+    write_state(run, r"a\000/b*")
+    with pytest.raises(errors.DataLossError, match=r"which no file can be named$"):
+        paths.resolve(run)
+
+
 def test_damaged_state_file(run):
     touch(run / "checkpoint", b"model_checkpoint_path 1")
     with pytest.raises(errors.DataLossError) as caught:
@@ -276,6 +282,21 @@ def test_too_long_name(tmp_path):
     missing(tmp_path / ("x" * 255))
 
 
+def test_absolute_path_needs_no_working_directory(run, monkeypatch):
+    (run / "gone").mkdir()
+    monkeypatch.chdir(run / "gone")
+    (run / "gone").rmdir()
+    assert paths.resolve(run / "ckpt-1") == f"{run}/ckpt-1"
+    write_state(run, "ckpt-2")
+    assert paths.resolve(run) == f"{run}/ckpt-2"
+
+
+def test_pattern_is_no_prefix(run):
+    message = missing(run / "ckpt-*").strerror
+    assert message.startswith(f"no checkpoint here: looked for '{run}/ckpt-*.index'; ")
+    assert all(name in message for name in ("'ckpt-1'", "'ckpt-2'"))  # Equally near, so in either order.
+
+
 def test_no_path_at_all():
     with pytest.raises(TypeError, match=r"^expected str, bytes or os\.PathLike object, not int$"):
         paths.resolve(5)
@@ -339,6 +360,11 @@ def test_v1_saved_model(tmp_path, name):
 @pytest.mark.parametrize("url", ["gs://bucket/ckpt", "s3://b/c.index", "https://host/ckpt"])
 def test_urls(url):
     assert refused(url) == f"reading from a URL is not supported yet: {url!r}"
+
+
+def test_url_in_a_state_file(tmp_path):
+    write_state(tmp_path, "gs://bucket/ckpt")
+    assert refused(tmp_path) == "reading from a URL is not supported yet: 'gs://bucket/ckpt'"
 
 
 def test_local_path_that_looks_like_a_url(tmp_path, monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +63,23 @@ def test_long_names_are_shortened():
     message = selection.not_found_message("x" * 100_000, [], "ckpt")
     assert len(message) < 400
     assert "(100000 characters)" in message
+
+
+@pytest.mark.parametrize("argument", ["include", "exclude"])
+@pytest.mark.parametrize("pattern", ["a(", "a{99999999999999999999}"])
+def test_wrong_pattern_is_a_value_error(argument, pattern):
+    for given_patterns in (pattern, ["a", pattern]):
+        arguments = {"include": None, "exclude": None, argument: given_patterns}
+        with pytest.raises(ValueError, match=re.escape(f"{argument}: {pattern!r}: ")):
+            selection.matching(LAYERS, **arguments)
+
+
+@pytest.mark.parametrize("argument", ["include", "exclude"])
+@pytest.mark.parametrize(("patterns", "shown"), [(3, "3"), (["a", 3], "3"), (b"a", "b'a'"), (re.compile(b"a"), "b'a'")])
+def test_pattern_of_another_type_is_a_type_error(argument, patterns, shown):
+    arguments = {"include": None, "exclude": None, argument: patterns}
+    with pytest.raises(TypeError, match=f"^{argument} takes regular expressions over str, not {shown}$"):
+        selection.matching(LAYERS, **arguments)
 
 
 @given(st.text(max_size=30), st.lists(st.text(max_size=30), max_size=20))

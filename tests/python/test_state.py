@@ -120,6 +120,7 @@ def test_lists_separators_and_comments():
         (b'model_checkpoint_path: "\\x"', 1, "unknown escape '\\\\x' in a string"),
         (b"last_preserved_timestamp: x", 1, "expected a number, found 'x'"),
         (b"last_preserved_timestamp: 1x", 1, "expected a number, found '1x'"),
+        (b"\nlast_preserved_timestamp: 0x" + b"f" * 400, 2, "a number too large"),
         (b'all_model_checkpoint_paths: ["a" "b"', 1, "expected ',' or ']' in a list"),
         (b'all_model_checkpoint_paths: ["a",]', 1, "expected a string in quotes, found ']'"),
         (b"\x84\xaa_optimizer", 1, "expected a field name, found '\\x84\u00aa_optimizer'"),
@@ -214,6 +215,13 @@ def test_relative_prefix_may_not_leave_the_directory(name):
     with pytest.raises(errors.DataLossError) as caught:
         state.CheckpointState(name).candidates("/d")
     assert str(caught.value) == f"'/d/checkpoint' names {name!r}, which is outside its directory"
+
+
+@pytest.mark.parametrize("name", ["a\0/b*", "/a\0/ckpt", "gs://a\0/ckpt"])
+def test_prefix_may_not_have_a_nul(name):
+    with pytest.raises(errors.DataLossError) as caught:
+        state.CheckpointState(name).candidates("/d")
+    assert str(caught.value) == f"'/d/checkpoint' names {name!r}, which no file can be named"
 
 
 def test_empty_prefix_is_an_error():

@@ -88,6 +88,15 @@ def test_damaged_piece_of_a_sliced_tensor(tmp_path, mmap):
     assert damage.expected == crc32c(np.arange(4.0, 8.0).tobytes())
 
 
+def test_tensor_damaged_in_several_places_counts_once(tmp_path, mmap):
+    bundle = write_bundle(tmp_path / "ckpt", {"w": np.arange(8.0)}, slices={"w": ["0,4", "4,4"]}, mutate=flip(8, 40))
+    with tb.open(bundle.prefix, mmap=mmap) as ckpt:
+        report = ckpt.verify()
+    assert [damage.offset for damage in report.damaged] == [0, 32]
+    assert repr(report) == "<VerifyReport: 1 tensors, 64 bytes, 1 damaged>"
+    assert str(report).startswith("1 of 1 tensors are damaged")
+
+
 def test_missing_and_truncated_files(tmp_path):
     bundle = write_bundle(tmp_path / "ckpt", {"a": np.arange(4.0), "b": np.arange(4.0), "c": np.arange(4.0)}, shards=3)
     bundle.data_path(0).unlink()

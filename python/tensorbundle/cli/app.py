@@ -20,6 +20,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:
+            click.echo("tensorbundle: interrupted", err=True)
+            ctx.exit(130)  # As shells say it, 128 and the signal's number.
         except tensorbundle.errors.DataLossError as error:
             _fail(ctx, error, 3)
         except (tensorbundle.errors.TensorBundleError, OSError) as error:
@@ -57,7 +60,7 @@ def app() -> None:
 
     PATH is a checkpoint's prefix, one of its files, a directory with a "checkpoint" state file, or a SavedModel.
 
-    Exit codes: 0 sound, 1 findings, 2 wrong use or wrong path, 3 damaged.
+    Exit codes: 0 sound, 1 findings, 2 wrong use or wrong path, 3 damaged, 130 interrupted.
     """
 
 

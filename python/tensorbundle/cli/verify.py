@@ -35,7 +35,9 @@ def command(ctx: click.Context, path: str, threads: int | None, as_json: bool) -
 def _print_report(checkpoint: tensorbundle.Checkpoint, report: tensorbundle.VerifyReport) -> None:
     for damage in report.damaged:
         click.echo(f"damaged: {output.about(damage.name, damage.cause)}")
-    outcome = f"{len(report.damaged)} damaged" if report.damaged else "sound"
+    # A tensor in pieces may be damaged in several places.
+    tensors = len({damage.name for damage in report.damaged})
+    outcome = f"{tensors} damaged" if report.damaged else "sound"
     read = f"{output.count(report.checked, 'tensor')}, {output.human_size(report.nbytes)}"
     click.echo(f"{output.printable(checkpoint.path)}: {read}, {outcome}")
 
