@@ -26,6 +26,8 @@ constexpr uint64_t kStreamingBytes = uint64_t{32} << 20;
 // Neighbours this close are asked for as one.
 constexpr uint64_t kPrefetchGapBytes = 4096;
 
+constexpr uint64_t kMinPrefetchBytes = 256 << 10;
+
 // What is asked for at once: more would keep the caller waiting where a request is not free.
 constexpr uint64_t kMaxPrefetchBytes = uint64_t{8} << 20;
 
@@ -177,6 +179,8 @@ void ReadJob::PrefetchTask(size_t task) {
       if (next.source != first.source || begin < range.offset || begin > range_end + kPrefetchGapBytes) break;
       range.length = std::max(range_end, next.bytes.offset + plan_.chunks[i].end) - range.offset;
     }
+    // A request in the midst of a sequential pass disturbs the system's own reading ahead.
+    if (range.length < kMinPrefetchBytes) continue;
     // What cannot be divided may be gigabytes; its beginning is enough to set out.
     range.length = std::min(range.length, kMaxPrefetchBytes);
     first.source->Prefetch(range);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #elif defined(__APPLE__)
@@ -22,6 +23,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -39,6 +41,7 @@ constexpr uint64_t kReadAheadSlice = uint64_t{128} << 10;
 // Ranges of this size on are read by the bulk.
 constexpr uint64_t kBulkBytes = uint64_t{256} << 10;
 // Advice changes the kernel's list of mappings, which is kept short by advising in blocks of this size.
+constexpr uint64_t kFarAheadKiB = 2048;
 constexpr uint64_t kAdviceBlock = uint64_t{32} << 20;
 
 size_t PageSize() {
@@ -110,6 +113,27 @@ bool ReadsAheadInHugePages() {
   return answer;
 }
 #endif
+
+// True if the file's device is set to read at least kFarAhead ahead of a sequential reader; false too if that can't be
+// told.
+bool ReadsFarAhead(const OpenedFile& file) {
+#if defined(__linux__)
+  const auto device = static_cast<dev_t>(file.identity.device);
+  const std::string number = std::to_string(major(device)) + ":" + std::to_string(minor(device));
+  // A file system's own setting, a disk's, and the disk's of a partition.
+  for (const std::string& path :
+       {"/sys/class/bdi/" + number + "/read_ahead_kb", "/sys/dev/block/" + number + "/queue/read_ahead_kb",
+        "/sys/dev/block/" + number + "/../queue/read_ahead_kb"}) {
+    const Descriptor setting(OpenDescriptor(path, 0));
+    char text[24] = {};
+    if (setting.number() < 0 || read(setting.number(), text, sizeof(text) - 1) <= 0) continue;
+    return std::strtoull(text, nullptr, 10) >= kFarAheadKiB;
+  }
+#else
+  static_cast<void>(file);
+#endif
+  return false;
+}
 
 }  // namespace
 
@@ -247,12 +271,12 @@ bool AdviseHugePages(void* memory, size_t size_bytes) {
 
 Result<std::shared_ptr<const Mapping>> Mapping::Create(const OpenedFile& file, const std::string& path) {
   const uint64_t size = file.identity.size_bytes;
-  if (size == 0) return std::shared_ptr<const Mapping>(new Mapping(ByteView()));
+  if (size == 0) return std::shared_ptr<const Mapping>(new Mapping(ByteView(), false));
   if (size > std::numeric_limits<size_t>::max()) return Status::FromErrno(EFBIG, path, "map");
   void* const address = mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_SHARED, file.descriptor.number(), 0);
   if (address == MAP_FAILED) return Status::FromErrno(errno, path, "map");
   return std::shared_ptr<const Mapping>(
-      new Mapping(ByteView(static_cast<const uint8_t*>(address), static_cast<size_t>(size))));
+      new Mapping(ByteView(static_cast<const uint8_t*>(address), static_cast<size_t>(size)), ReadsFarAhead(file)));
 }
 
 Mapping::~Mapping() {
@@ -286,6 +310,8 @@ Status PopulateOutcome(int system_error, ByteRange range, const std::string& pat
 void Mapping::ReadAhead(ByteRange range) const {
   if (range.length == 0) return;
 #if defined(__linux__)
+  // A device that is set to read far ahead does so as soon as the pass begins, and twice as fast as under advice.
+  if (range.length >= kBulkBytes && reads_far_ahead_) return;
   if (range.length >= kBulkBytes && ReadsAheadInHugePages() && ReadAheadInBulk(range)) return;
 #endif
   ReadAheadInSlices(range);

@@ -102,12 +102,13 @@ class Mapping {
   void ReadAhead(ByteRange range) const;
 
  private:
-  explicit Mapping(ByteView bytes) : bytes_(bytes) {}
+  Mapping(ByteView bytes, bool reads_far_ahead) : bytes_(bytes), reads_far_ahead_(reads_far_ahead) {}
   // False if the kernel does not take advice.
   bool ReadAheadInBulk(ByteRange range) const;
   void ReadAheadInSlices(ByteRange range) const;
 
   ByteView bytes_;
+  bool reads_far_ahead_;  // The device is set to read megabytes ahead by itself.
   // The block and the slice that were asked for last, so that neighbours do not ask again.
   mutable std::atomic<uint64_t> last_block_{~uint64_t{0}};
   mutable std::atomic<uint64_t> last_slice_{~uint64_t{0}};
