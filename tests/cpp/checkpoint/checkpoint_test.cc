@@ -284,6 +284,22 @@ TEST(Checkpoint, ChecksAViewOnceAndACopyEachTime) {
   EXPECT_EQ(checkpoint->VerifyAll()->damaged.size(), 1u);
 }
 
+TEST(Checkpoint, ReadsStringsIntoMemoryOfItsOwn) {
+  BundleMaker bundle;
+  AddStrings("s", {2}, {"ab", "cde"}, &bundle);
+  OpenOptions options = bundle.Options();
+  auto memory = std::make_shared<std::string>(bundle.shards[0]);
+  options.opener = [memory,
+                    inner = options.opener](const std::string& path) -> Result<std::shared_ptr<const ByteSource>> {
+    if (path == "m.index") return inner(path);
+    return FromMemory(Buffer(ByteView(*memory), memory), path);
+  };
+  const auto tensor = Checkpoint::Open("m", options)->Read("s");
+  ASSERT_TRUE(tensor.ok());
+  memory->assign(memory->size(), '!');  // As another process may do to a mapped file.
+  EXPECT_EQ(Strings(*tensor), "ab|cde|");
+}
+
 TEST(Checkpoint, StopsWhenProgressSaysSo) {
   BundleMaker bundle;
   bundle.Add("w", kInt8, {4}, "good");
