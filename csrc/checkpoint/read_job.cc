@@ -37,7 +37,7 @@ constexpr uint64_t kIndivisibleStepBytes = uint64_t{8} << 20;
 constexpr auto kReportEvery = std::chrono::milliseconds(50);
 
 // How far ahead of the thread that is furthest files are asked for.
-constexpr size_t kPrefetchTasks = 64;
+constexpr size_t kPrefetchTasks = 32;
 
 ByteRange RangeOf(const PlannedPiece& piece, uint64_t begin, uint64_t end) {
   return {piece.bytes.offset + begin, end - begin};  // Inside the file: bundle/index.h saw to it.

@@ -22,22 +22,23 @@ struct PlannedPiece {
   bool divisible = true;               // False if its bytes only make sense together.
 };
 
-// The bytes [begin, end) of a piece. Cuts fall on multiples of kChunkBytes, so between elements of any dtype.
+// The bytes [begin, end) of a piece. Cuts fall between elements of any dtype.
 struct Chunk {
   size_t piece = 0;
   uint64_t begin = 0;
   uint64_t end = 0;
 };
 
-// A megabyte is read in about a tenth of a millisecond: small enough to share fairly, to stop soon when asked to and to
-// stay in a core's second-level cache; large enough that its bookkeeping does not show.
-inline constexpr uint64_t kChunkBytes = uint64_t{1} << 20;
+// Shards are cut where their offsets are multiples of this, and threads take what lies in between: read in about a tenth
+// of a millisecond, it is small enough to share fairly and to stop soon when asked to. It is what one page table maps;
+// two threads that populate the same table wait for each other, which made a pass over a mapping a third longer.
+inline constexpr uint64_t kWindowBytes = uint64_t{2} << 20;
 
 struct ReadPlan {
   std::vector<PlannedPiece> pieces;  // In file order.
   std::vector<Chunk> chunks;         // In file order; a piece without bytes has none.
-  // Task i, the unit that a thread takes, is chunks[task_begins[i], task_begins[i + 1]): one large chunk, or
-  // neighbouring small ones of about kChunkBytes together.
+  // Task i, the unit that a thread takes, is chunks[task_begins[i], task_begins[i + 1]): those that begin in one window
+  // of one shard, and of those that overlap only as many as have twice kWindowBytes together.
   std::vector<size_t> task_begins;
   uint64_t total_bytes = 0;
 

@@ -21,30 +21,51 @@ TEST(PlanReads, OrdersPiecesByTheirPlaceInTheFiles) {
   EXPECT_EQ(plan.total_bytes, 32u);
 }
 
-TEST(PlanReads, CutsALargePieceIntoChunksOfATaskEach) {
-  const ReadPlan plan = PlanReads({Piece(0, 0, 12, 2 * kChunkBytes + 1)});
+TEST(PlanReads, CutsALargePieceWhereWindowsOfItsShardBegin) {
+  const ReadPlan plan = PlanReads({Piece(0, 0, 3 * kWindowBytes - 128, 2 * kWindowBytes)});
   ASSERT_EQ(plan.chunks.size(), 3u);
-  EXPECT_EQ(plan.chunks[1].begin, kChunkBytes);
-  EXPECT_EQ(plan.chunks[1].end, 2 * kChunkBytes);
-  EXPECT_EQ(plan.chunks[2].begin, 2 * kChunkBytes);
-  EXPECT_EQ(plan.chunks[2].end, 2 * kChunkBytes + 1);
+  EXPECT_EQ(plan.chunks[0].begin, 0u);
+  EXPECT_EQ(plan.chunks[1].begin, 128u);
+  EXPECT_EQ(plan.chunks[2].begin, 128 + kWindowBytes);
+  EXPECT_EQ(plan.chunks[2].end, 2 * kWindowBytes);
   EXPECT_EQ(plan.task_begins, (std::vector<size_t>{0, 1, 2, 3}));
 }
 
-TEST(PlanReads, LeavesAPieceWhoseBytesBelongTogetherWhole) {
-  const ReadPlan plan = PlanReads({Piece(0, 0, 0, 5 * kChunkBytes, false)});
-  ASSERT_EQ(plan.chunks.size(), 1u);
-  EXPECT_EQ(plan.chunks[0].end, 5 * kChunkBytes);
+TEST(PlanReads, CutsBetweenElementsOfAPieceThatLiesAnywhere) {
+  const ReadPlan plan = PlanReads({Piece(0, 0, kWindowBytes - 13, 200)});
+  ASSERT_EQ(plan.chunks.size(), 2u);
+  EXPECT_EQ(plan.chunks[0].end, 64u);
+  EXPECT_EQ(plan.chunks[1].begin, 64u);
+  EXPECT_EQ(plan.chunks[1].end, 200u);
 }
 
-TEST(PlanReads, PutsSmallNeighboursIntoOneTask) {
+TEST(PlanReads, LeavesAPieceWhoseBytesBelongTogetherWhole) {
+  const ReadPlan plan = PlanReads({Piece(0, 0, 0, 5 * kWindowBytes, false)});
+  ASSERT_EQ(plan.chunks.size(), 1u);
+  EXPECT_EQ(plan.chunks[0].end, 5 * kWindowBytes);
+}
+
+TEST(PlanReads, PutsTheSmallPiecesOfAWindowIntoOneTask) {
   std::vector<PlannedPiece> pieces;
-  for (size_t i = 0; i < 10000; ++i) pieces.push_back(Piece(i, 0, 16 * i, 16));
+  for (size_t i = 0; i < 100; ++i) pieces.push_back(Piece(i, 0, kWindowBytes - 50 * 16 + 16 * i, 16));
   const ReadPlan plan = PlanReads(pieces);
-  EXPECT_EQ(plan.chunks.size(), 10000u);
-  EXPECT_EQ(plan.num_tasks(), 3u);
-  EXPECT_EQ(plan.task_begins.front(), 0u);
-  EXPECT_EQ(plan.task_begins.back(), 10000u);
+  EXPECT_EQ(plan.chunks.size(), 100u);
+  EXPECT_EQ(plan.task_begins, (std::vector<size_t>{0, 50, 100}));
+}
+
+TEST(PlanReads, BeginsATaskWithEachShard) {
+  const ReadPlan plan = PlanReads({Piece(0, 0, 0, 16), Piece(1, 1, 0, 16)});
+  EXPECT_EQ(plan.task_begins, (std::vector<size_t>{0, 1, 2}));
+}
+
+TEST(PlanReads, DividesWhatOverlapsAmongTasks) {
+  const ReadPlan plan = PlanReads(std::vector<PlannedPiece>(5, Piece(0, 0, 0, kWindowBytes)));
+  EXPECT_EQ(plan.num_tasks(), 5u);
+}
+
+TEST(PlanReads, CountsWhatATinyPieceCostsBesideItsBytes) {
+  const ReadPlan plan = PlanReads(std::vector<PlannedPiece>(20000, Piece(0, 0, 0, 4)));
+  EXPECT_EQ(plan.num_tasks(), 2u);
 }
 
 TEST(PlanReads, GivesAnEmptyPieceNoChunk) {
