@@ -6,8 +6,10 @@
 #include "slices/slice.h"
 #include "util/checked.h"
 #include "util/crc32c.h"
+#include "util/endian.h"
 #include "util/status_macros.h"
 #include "wire/reader.h"
+#include "wire/writer.h"
 
 namespace tensorbundle {
 namespace {
@@ -21,6 +23,8 @@ constexpr size_t kMaxRank = 254;  // TensorFlow's.
 // The values of BundleHeaderProto.endianness; TensorFlow reads any other as the host's order.
 constexpr int32_t kLittleEndian = 0;
 constexpr int32_t kBigEndian = 1;
+constexpr int32_t kForeignEndian = kHostIsLittleEndian ? kBigEndian : kLittleEndian;
+constexpr int32_t kHostEndian = kHostIsLittleEndian ? kLittleEndian : kBigEndian;
 
 constexpr int32_t kRefOffset = 100;  // DataType n + 100 is a reference to n, which nothing can store.
 
@@ -190,10 +194,54 @@ Status CheckPlace(const Record& record, int32_t num_shards) {
   return Status();
 }
 
+// Fields at their default are not stored.
+void AppendUnlessZero(uint32_t number, int64_t value, std::string* message) {
+  if (value != 0) wire::AppendInt(number, value, message);
+}
+
+void AppendDimension(int64_t size, std::string* shape) {
+  wire::AppendMessage(2, shape, [&] { AppendUnlessZero(1, size, shape); });
+}
+
+// The length is in a oneof: left out, it says that the extent is the whole dimension.
+void AppendExtent(const Extent& extent, std::string* slice) {
+  wire::AppendMessage(1, slice, [&] {
+    AppendUnlessZero(1, extent.start, slice);
+    if (extent.length != kWholeDimension) wire::AppendInt(2, extent.length, slice);
+  });
+}
+
+void AppendPlace(const StoredBytes& bytes, std::string* record) {
+  AppendUnlessZero(3, bytes.shard, record);
+  AppendUnlessZero(4, static_cast<int64_t>(bytes.offset), record);
+  AppendUnlessZero(5, static_cast<int64_t>(bytes.size_bytes), record);
+  const uint32_t masked = crc32c::Mask(bytes.crc32c);
+  if (masked != 0) wire::AppendFixed32(6, masked, record);
+}
+
+// The offset in `record` at which a field ends that its reader has just read.
+size_t EndOf(const wire::Field& field, ByteView record) {
+  if (field.type() == wire::WireType::kBytes) return field.offset + field.bytes.size();
+  if (field.type() == wire::WireType::kFixed32) return field.offset + sizeof(uint32_t);
+  if (field.type() == wire::WireType::kFixed64) return field.offset + sizeof(uint64_t);
+  size_t last = field.offset;
+  while (record[last] >= 0x80) ++last;
+  return last + 1;
+}
+
+// The offset at which the tag of a field begins, at `begin` at the earliest. It lies right before a varint, and only
+// its last byte has the top bit clear, as has the last byte of a group that may lie before the tag.
+size_t TagOffset(const wire::Field& field, ByteView record, size_t begin) {
+  size_t offset = field.offset - 1;
+  while (offset > begin && record[offset - 1] >= 0x80) --offset;
+  return offset;
+}
+
 }  // namespace
 
 Result<Header> ParseHeader(ByteView record) {
   Header header;
+  header.version.clear();
   int32_t endianness = kLittleEndian;
   wire::Reader reader(record);
   while (reader.Next()) {
@@ -207,6 +255,7 @@ Result<Header> ParseHeader(ByteView record) {
         break;
       case wire::BytesTag(3):
         RETURN_IF_ERROR(CheckVersion(field));
+        header.version += field.bytes.AsText();  // Should there be two: this is how protobuf merges them.
         break;
     }
   }
@@ -215,7 +264,7 @@ Result<Header> ParseHeader(ByteView record) {
     return Malformed("header: " + std::to_string(header.num_shards) + " shards; expected 1 to " +
                      std::to_string(kMaxShards));
   }
-  header.foreign_byte_order = endianness == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? kBigEndian : kLittleEndian);
+  header.foreign_byte_order = endianness == kForeignEndian;
   return header;
 }
 
@@ -244,6 +293,53 @@ Status ParseEntry(ByteView key, ByteView bytes, int32_t num_shards, Entry* entry
   if (info != nullptr) return Status();
   return Status(StatusCode::kUnimplemented, "unknown dtype number " + std::to_string(record.dtype) +
                                                 "; a newer version of this library may know it");
+}
+
+std::string EncodeHeader(const Header& header) {
+  std::string record;
+  AppendUnlessZero(1, header.num_shards, &record);
+  AppendUnlessZero(2, header.foreign_byte_order ? kForeignEndian : kHostEndian, &record);
+  if (!header.version.empty()) wire::AppendBytes(3, ByteView(header.version), &record);
+  return record;
+}
+
+void EncodeEntry(const Entry& entry, std::string* record) {
+  record->clear();
+  AppendUnlessZero(1, static_cast<int32_t>(entry.dtype), record);
+  // Stored even if it is empty, which is a scalar's.
+  wire::AppendMessage(2, record, [&] {
+    for (const int64_t size : entry.shape) AppendDimension(size, record);
+  });
+  if (entry.slices.empty()) AppendPlace(StoredBytesOf(entry), record);
+  for (const Slice& slice : entry.slices) {
+    wire::AppendMessage(7, record, [&] {
+      for (const Extent& extent : slice.extents) AppendExtent(extent, record);
+    });
+  }
+}
+
+Result<std::string> WithShard(ByteView record, int32_t shard) {
+  constexpr uint32_t kShardNumber = 3;
+  std::string changed;
+  bool placed = shard == 0;
+  size_t begin = 0;  // Of the field at hand, and of groups before it, which the reader passes over.
+  wire::Reader reader(record);
+  while (reader.Next()) {
+    const wire::Field& field = reader.field();
+    if (!placed && field.number() > kShardNumber) {
+      wire::AppendInt(kShardNumber, shard, &changed);
+      placed = true;
+    }
+    const size_t end = EndOf(field, record);
+    const bool is_shard = field.tag == wire::VarintTag(kShardNumber);
+    const size_t kept_end = is_shard ? TagOffset(field, record, begin) : end;
+    changed += record.Slice(begin, kept_end - begin).AsText();
+    begin = end;
+  }
+  if (!reader.status().ok()) return Malformed("the entry is not parseable: " + reader.status().message());
+  changed += record.Slice(begin, record.size() - begin).AsText();
+  if (!placed) wire::AppendInt(kShardNumber, shard, &changed);
+  return changed;
 }
 
 }  // namespace tensorbundle

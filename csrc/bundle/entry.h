@@ -1,11 +1,12 @@
-// The records of an index: the header and one entry a tensor, from wire bytes.
+// The records of an index: the header and one entry a tensor, from and to wire bytes.
 //
-// These functions read what a record says. Whether it makes sense beside the others is for bundle/index.h.
+// These functions know what one record says. Whether it makes sense beside the others is for bundle/index.h.
 
 #ifndef TENSORBUNDLE_BUNDLE_ENTRY_H_
 #define TENSORBUNDLE_BUNDLE_ENTRY_H_
 
 #include <cstdint>
+#include <string>
 
 #include "tensorbundle/buffer.h"
 #include "tensorbundle/entry.h"
@@ -29,6 +30,8 @@ inline StoredBytes StoredBytesOf(const Entry& entry) {
 struct Header {
   int32_t num_shards = 0;
   bool foreign_byte_order = false;  // The data files are not in the host's byte order.
+  // The VersionDef as it is stored: producer 1, unless another was read; empty if there is none.
+  std::string version = "\x08\x01";
 };
 
 // Reads and validates a header. kDataLoss if it is malformed or its shard count is not in [1, 99999999]; kUnimplemented
@@ -40,6 +43,20 @@ Result<Header> ParseHeader(ByteView record);
 //
 // An unknown dtype is kUnimplemented. On any error *entry holds the name alone, or, for an unknown dtype, all.
 Status ParseEntry(ByteView key, ByteView record, int32_t num_shards, Entry* entry);
+
+// The record of a header, byte for byte as TensorFlow writes it.
+std::string EncodeHeader(const Header& header);
+
+// Sets *record to that of `entry`, byte for byte as TensorFlow writes it. An entry with slices is that of a partitioned
+// tensor, and only its dtype, shape and slices are stored. Each of the pieces is an entry too: the piece's own shape
+// and place, no slices.
+void EncodeEntry(const Entry& entry, std::string* record);
+
+// The same entry in another shard. All its other fields, known or not, stay as they are and in their order. kDataLoss
+// if the record is malformed.
+//
+// REQUIRES: shard >= 0.
+Result<std::string> WithShard(ByteView record, int32_t shard);
 
 }  // namespace tensorbundle
 

@@ -28,4 +28,14 @@ std::optional<T> TakeVarint(ByteView* input) {
 std::optional<uint32_t> TakeVarint32(ByteView* input) { return TakeVarint<uint32_t, kMaxVarint32Length>(input); }
 std::optional<uint64_t> TakeVarint64(ByteView* input) { return TakeVarint<uint64_t, kMaxVarint64Length>(input); }
 
+void AppendVarint(uint64_t value, std::string* output) {
+  if (value < 0x80) {
+    output->push_back(static_cast<char>(value));
+    return;
+  }
+  uint8_t bytes[kMaxVarint64Length];
+  const uint8_t* const end = StoreVarint(value, bytes);
+  output->append(ByteView(bytes, static_cast<size_t>(end - bytes)).AsText());
+}
+
 }  // namespace tensorbundle

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "support/bundle_maker.h"
+#include "support/golden_files.h"
+#include "table/visit_table.h"
+#include "util/crc32c.h"
+#include "util/endian.h"
 
 namespace tensorbundle {
 namespace {
@@ -11,7 +15,10 @@ using test_support::AppendBytesField;
 using test_support::AppendVarintField;
 using test_support::EncodeHeader;
 using test_support::EncodeRecord;
+using test_support::Entries;
 using test_support::FromHex;
+using test_support::GoldenIndexes;
+using test_support::ReadGolden;
 using test_support::RecordFields;
 
 Status Parse(const std::string& record, Entry* entry, int32_t num_shards = 1) {
@@ -161,6 +168,180 @@ TEST(ParseEntry, ReadsSlicesAsTheyAreSpelled) {
   ASSERT_EQ(entry.slices.size(), 1u);
   EXPECT_EQ(entry.slices[0], slice);
   EXPECT_EQ(entry.shard, -1);
+}
+
+// The entries of an index that TensorFlow wrote, the header's first.
+Entries GoldenEntries(const std::string& name) {
+  test_support::Visited visited = test_support::Visit(ReadGolden(name));
+  EXPECT_TRUE(visited.status.ok()) << name << ": " << visited.status.message();
+  EXPECT_FALSE(visited.entries.empty()) << name;
+  return visited.entries;
+}
+
+std::string Encode(const Entry& entry) {
+  std::string record = "what was there before";
+  EncodeEntry(entry, &record);
+  return record;
+}
+
+// A record after WithShard, or its error.
+std::string Moved(const std::string& record, int32_t shard) {
+  const Result<std::string> moved = WithShard(ByteView(record), shard);
+  return moved.ok() ? *moved : moved.status().message();
+}
+
+TEST(ParseHeader, KeepsTheVersionAsItIsStored) {
+  EXPECT_EQ(ParseHeader(ByteView(HeaderWithVersion(FromHex("08 63 18 05"))))->version, FromHex("08 63 18 05"));
+  EXPECT_EQ(ParseHeader(ByteView(FromHex("08 01")))->version, "");
+  // Two of them are one, in parts.
+  EXPECT_EQ(ParseHeader(ByteView(FromHex("08 01 1a 02 08 01 1a 02 18 05")))->version, FromHex("08 01 18 05"));
+}
+
+TEST(EncodeHeader, WritesWhatTensorFlowWrites) {
+  Header header;
+  header.num_shards = 1;
+  EXPECT_EQ(EncodeHeader(header), FromHex("08 01 1a 02 08 01"));
+  header.num_shards = 300;
+  header.foreign_byte_order = true;
+  EXPECT_EQ(EncodeHeader(header), FromHex(kHostIsLittleEndian ? "08 ac02 10 01 1a 02 08 01" : "08 ac02 1a 02 08 01"));
+}
+
+TEST(EncodeHeader, WritesWhatWasRead) {
+  for (const char* hex : {"08 01 1a 02 08 01", "08 05 10 01 1a 02 08 01", "08 01", "08 01 1a 04 08 63 18 05"}) {
+    const Result<Header> header = ParseHeader(ByteView(FromHex(hex)));
+    ASSERT_TRUE(header.ok()) << hex;
+    EXPECT_EQ(EncodeHeader(*header), FromHex(hex)) << hex;
+  }
+}
+
+TEST(EncodeHeader, WritesTheHeaderOfEveryIndexThatTensorFlowWrote) {
+  for (const std::string& name : GoldenIndexes()) {
+    const std::string record = GoldenEntries(name)[0].second;
+    const Result<Header> header = ParseHeader(ByteView(record));
+    ASSERT_TRUE(header.ok()) << name;
+    EXPECT_EQ(EncodeHeader(*header), record) << name;
+  }
+}
+
+TEST(EncodeEntry, WritesAScalarAtTheFrontOfTheFirstShard) {
+  Entry entry;
+  entry.dtype = DType::kFloat32;
+  entry.shard = 0;
+  entry.size_bytes = 4;
+  entry.crc32c = crc32c::Unmask(0x2BDAA581);
+  EXPECT_EQ(Encode(entry), FromHex("0801 1200 2804 3581a5da2b"));
+}
+
+TEST(EncodeEntry, WritesEveryField) {
+  Entry entry;
+  entry.name = "not in the record";
+  entry.dtype = DType::kFloat4E2m1fn;
+  entry.shape = {2, 0, int64_t{1} << 40};
+  entry.shard = 99999998;
+  entry.offset_in_shard = INT64_MAX;
+  entry.size_bytes = 300;
+  entry.crc32c = 0;
+  EXPECT_EQ(Encode(entry), FromHex("0821 120f 12020802 1200 1207 08808080808020 18fec1d72f 20ffffffffffffffff7f 28ac02"
+                                   "35d8ea82a2"));
+}
+
+TEST(EncodeEntry, LeavesOutAChecksumThatIsStoredAsZero) {
+  Entry entry;
+  entry.dtype = DType::kInt8;
+  entry.shape = {1};
+  entry.shard = 0;
+  entry.size_bytes = 1;
+  entry.crc32c = crc32c::Unmask(0);
+  EXPECT_EQ(Encode(entry), FromHex("0806 1204 12020801 2801"));
+}
+
+TEST(EncodeEntry, WritesAPartitionedTensorWithoutAPlace) {
+  Entry entry;
+  entry.dtype = DType::kFloat32;
+  entry.shape = {4, 3};
+  entry.size_bytes = 48;
+  entry.slices = {Slice{{{0, 2}, {0, kWholeDimension}}}, Slice{{{2, 2}, {0, 3}}}};
+  EXPECT_EQ(Encode(entry), FromHex("0801 1208 12020804 12020803 3a06 0a021002 0a00 3a0a 0a0408021002 0a021003"));
+}
+
+TEST(EncodeEntry, WritesSlicesThatNeedLongLengths) {
+  Entry entry;
+  entry.dtype = DType::kUint8;
+  entry.shape = std::vector<int64_t>(100, 1);
+  entry.slices = {Slice{std::vector<Extent>(100, Extent{0, 1})}};
+  std::string expected = FromHex("0804 12 9003");
+  for (int i = 0; i < 100; ++i) expected += FromHex("12020801");
+  expected += FromHex("3a 9003");
+  for (int i = 0; i < 100; ++i) expected += FromHex("0a021001");
+  EXPECT_EQ(Encode(entry), expected);
+}
+
+TEST(EncodeEntry, WritesEveryEntryThatTensorFlowWrote) {
+  size_t partitioned = 0;
+  for (const std::string& name : GoldenIndexes()) {
+    const Entries entries = GoldenEntries(name);
+    const Result<Header> header = ParseHeader(ByteView(entries[0].second));
+    ASSERT_TRUE(header.ok()) << name;
+    for (size_t i = 1; i < entries.size(); ++i) {
+      Entry entry;
+      const auto& [key, record] = entries[i];
+      const Status status = ParseEntry(ByteView(key), ByteView(record), header->num_shards, &entry);
+      ASSERT_TRUE(status.ok()) << name << ", entry " << i << ": " << status.message();
+      EXPECT_EQ(Encode(entry), record) << name << ", entry " << i;
+      partitioned += entry.slices.empty() ? 0 : 1;
+    }
+  }
+  EXPECT_GT(partitioned, 0u);
+}
+
+TEST(WithShard, ChangesTheShardAlone) {
+  const std::string scalar = FromHex("0801 1200 2804 3581a5da2b");
+  EXPECT_EQ(Moved(scalar, 0), scalar);
+  EXPECT_EQ(Moved(scalar, 5), FromHex("0801 1200 1805 2804 3581a5da2b"));
+  EXPECT_EQ(Moved(Moved(scalar, 5), 99999999), FromHex("0801 1200 18ffc1d72f 2804 3581a5da2b"));
+  EXPECT_EQ(Moved(Moved(scalar, 300), 0), scalar);
+}
+
+TEST(WithShard, PutsTheShardLastWhereNothingFollows) {
+  EXPECT_EQ(Moved(FromHex("0801 1200"), 1), FromHex("0801 1200 1801"));
+  EXPECT_EQ(Moved("", 1), FromHex("1801"));
+  EXPECT_EQ(Moved("", 0), "");
+}
+
+TEST(WithShard, KeepsWhatItDoesNotKnowAndItsOrder) {
+  // Field 9 in all wire types, one more by two bytes than it needs, groups in front of known fields and at the end.
+  EXPECT_EQ(Moved(FromHex("0801 1200 48ff8000 1802 4d01020304 2004 490102030405060708 4a0161 3581a5da2b"), 7),
+            FromHex("0801 1200 1807 48ff8000 4d01020304 2004 490102030405060708 4a0161 3581a5da2b"));
+  EXPECT_EQ(Moved(FromHex("0801 4b08ff014c 1802 5b18015c 2804 4b4c"), 7),
+            FromHex("0801 4b08ff014c 1807 5b18015c 2804 4b4c"));
+  EXPECT_EQ(Moved(FromHex("2804 0801"), 7), FromHex("1807 2804 0801"));
+}
+
+TEST(WithShard, ReplacesAllThereAre) {
+  EXPECT_EQ(Moved(FromHex("0801 1801 980002 1880808000 2804"), 7), FromHex("0801 1807 2804"));
+  EXPECT_EQ(Moved(FromHex("0801 1801 2804 1802"), 0), FromHex("0801 2804"));
+  // This is not the shard, which is a varint.
+  EXPECT_EQ(Moved(FromHex("0801 1d01020304 2804"), 7), FromHex("0801 1d01020304 1807 2804"));
+}
+
+TEST(WithShard, RejectsWhatIsNoMessage) {
+  const Result<std::string> moved = WithShard(ByteView(FromHex("0801 12ff")), 1);
+  EXPECT_EQ(moved.status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(moved.status().message().substr(0, 31), "the entry is not parseable: mal");
+}
+
+TEST(WithShard, MovesEveryEntryThatTensorFlowWrote) {
+  for (const std::string& name : GoldenIndexes()) {
+    for (const auto& [key, record] : GoldenEntries(name)) {
+      if (key.empty()) continue;  // The header.
+      Entry entry;
+      ASSERT_TRUE(ParseEntry(ByteView(key), ByteView(record), 99999999, &entry).ok());
+      if (!entry.slices.empty()) continue;  // Has no place; WritesEveryEntryThatTensorFlowWrote has seen some.
+      EXPECT_EQ(Moved(record, entry.shard), record);
+      entry.shard = 12345;
+      EXPECT_EQ(Moved(record, 12345), Encode(entry));
+    }
+  }
 }
 
 }  // namespace

@@ -89,5 +89,20 @@ TEST(Varint, AcceptsLongerThanNeededUpToTheLongest) {
   }
 }
 
+TEST(Varint, WritesTheShortestEncodingOfEveryValueAroundEveryLengthBoundary) {
+  for (int bits = 0; bits < 64; ++bits) {
+    for (const uint64_t value : {(uint64_t{1} << bits) - 1, uint64_t{1} << bits, (uint64_t{1} << bits) + 1}) {
+      uint8_t stored[kMaxVarint64Length];
+      const auto size = static_cast<size_t>(StoreVarint(value, stored) - stored);
+      EXPECT_EQ(ByteView(stored, size).AsText(), Encoded(value));
+      EXPECT_EQ(VarintLength(value), Encoded(value).size()) << value;
+      std::string appended = "before";
+      AppendVarint(value, &appended);
+      EXPECT_EQ(appended, "before" + Encoded(value));
+    }
+  }
+  EXPECT_EQ(VarintLength(UINT64_MAX), 10u);
+}
+
 }  // namespace
 }  // namespace tensorbundle
