@@ -25,6 +25,7 @@ ALLOWED = {
 # Headers with a suffix belong to a system or a processor. Only these files see them.
 SYSTEM = {
     "io/os.cc": r"(dirent|errno|fcntl|unistd|sys/\w+|linux/\w+|mach/\w+)\.h",
+    "io/os_write.cc": r"(dirent|fcntl|unistd|sys/\w+)\.h",
     "util/parallel.cc": r"(pthread|sched|signal)\.h",
     "util/crc32c*": r"(cpuid|\w*intrin|arm_acle|arm_neon|sys/auxv|sys/sysctl|asm/hwcap)\.h",
 }

@@ -110,12 +110,11 @@ PyObject* RichCompare(PyObject* self, PyObject* other, int operation) {
 }
 
 Py_hash_t Hash(PyObject* self) {
-  try {
-    return static_cast<Py_hash_t>(py::hash(Values(self)));
-  } catch (py::error_already_set& error) {
-    error.restore();
-    return -1;
-  }
+  PyObject* const values = Guarded([&] { return Values(self).release().ptr(); });
+  if (values == nullptr) return -1;
+  const Py_hash_t hash = PyObject_Hash(values);
+  Py_DECREF(values);
+  return hash;
 }
 
 // Entries travel between processes as the numbers they consist of; tensorbundle._core._entry puts them together again.

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterCrc32c(module);
   tensorbundle::bindings::RegisterEntry(module);
   tensorbundle::bindings::RegisterCheckpoint(module);
+  tensorbundle::bindings::RegisterWriter(module);
 }

@@ -25,14 +25,16 @@ py::object MakeCapsule(const std::shared_ptr<const void>& owner) {
   throw py::error_already_set();
 }
 
-// `data` null: the array allocates its own.
-py::object MakeArray(DType dtype, const std::vector<int64_t>& shape, const uint8_t* data, int flags) {
+// `data` null: the array allocates its own. `strides` null: row-major, without gaps.
+py::object MakeArray(DType dtype, const std::vector<int64_t>& shape, const uint8_t* data, int flags,
+                     const int64_t* strides = nullptr) {
   const npy_api& api = npy_api::get();
   py::handle descr = NumpyDType(dtype);
   descr.inc_ref();  // Taken by the call.
   static_assert(sizeof(Py_intptr_t) == sizeof(int64_t));
   PyObject* const array = api.PyArray_NewFromDescr_(api.PyArray_Type_, descr.ptr(), static_cast<int>(shape.size()),
-                                                    reinterpret_cast<const Py_intptr_t*>(shape.data()), nullptr,
+                                                    reinterpret_cast<const Py_intptr_t*>(shape.data()),
+                                                    reinterpret_cast<const Py_intptr_t*>(strides),
                                                     const_cast<uint8_t*>(data), flags, nullptr);
   if (array == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(array);
@@ -73,6 +75,13 @@ Status CheckNumpyLimits(DType dtype, const std::vector<int64_t>& shape) {
 }
 
 py::object NewArray(DType dtype, const std::vector<int64_t>& shape) { return MakeArray(dtype, shape, nullptr, 0); }
+
+py::object StridedView(DType dtype, const std::vector<int64_t>& shape, const std::vector<int64_t>& strides,
+                       const uint8_t* data, py::object owner) {
+  py::object array = MakeArray(dtype, shape, data, 0, strides.empty() ? nullptr : strides.data());
+  if (npy_api::get().PyArray_SetBaseObject_(array.ptr(), owner.release().ptr()) != 0) throw py::error_already_set();
+  return array;
+}
 
 void* ArrayData(py::handle array) { return py::detail::array_proxy(array.ptr())->data; }
 

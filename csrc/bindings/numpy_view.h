@@ -24,6 +24,11 @@ Status CheckNumpyLimits(DType dtype, const std::vector<int64_t>& shape);
 // A new array of undefined elements that owns its memory; of strings: of nulls, which NumPy shows as None.
 pybind11::object NewArray(DType dtype, const std::vector<int64_t>& shape);
 
+// A read-only array over memory that `owner` keeps, with so many bytes from one element to the next in each dimension;
+// no strides: row-major without gaps.
+pybind11::object StridedView(DType dtype, const std::vector<int64_t>& shape, const std::vector<int64_t>& strides,
+                             const uint8_t* data, pybind11::object owner);
+
 // Where the elements of an array are.
 void* ArrayData(pybind11::handle array);
 

@@ -10,6 +10,7 @@ namespace tensorbundle::bindings {
 void RegisterCrc32c(pybind11::module_& module);
 void RegisterEntry(pybind11::module_& module);
 void RegisterCheckpoint(pybind11::module_& module);
+void RegisterWriter(pybind11::module_& module);
 
 }  // namespace tensorbundle::bindings
 

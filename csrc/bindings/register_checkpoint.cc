@@ -3,7 +3,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "bindings/entry_object.h"
 #include "bindings/gil.h"
@@ -68,6 +72,33 @@ py::list Problems(const Checkpoint& checkpoint) {
   return problems;
 }
 
+// One exception for all tensors that a file or directory is the problem of, and for no more than `limit` reasons: there
+// may be as many problems as tensors.
+py::tuple ProblemReasons(const Checkpoint& checkpoint, size_t limit) {
+  struct Reason {
+    Status first;
+    size_t count = 0;
+  };
+  std::vector<Reason> reasons;
+  std::unordered_map<std::string, size_t> positions;
+  size_t num_problems = 0;
+  for (const Entry& entry : checkpoint.entries()) {
+    Status problem = checkpoint.Problem(entry);
+    if (problem.ok()) continue;
+    ++num_problems;
+    const bool is_file = problem.system_error() != 0 && !problem.path().empty();
+    const std::string key = is_file ? std::to_string(problem.system_error()) + problem.path() : problem.message();
+    const auto [position, is_new] = positions.try_emplace(key, reasons.size());
+    if (is_new) reasons.push_back({std::move(problem).AsData(), 0});
+    ++reasons[position->second].count;
+  }
+  py::list shown;
+  for (size_t i = 0; i < std::min(limit, reasons.size()); ++i) {
+    shown.append(py::make_tuple(MakeException(reasons[i].first), reasons[i].count));
+  }
+  return py::make_tuple(num_problems, reasons.size(), shown);
+}
+
 py::object View(const Checkpoint& checkpoint, const py::str& name) {
   const Entry& entry = *FindEntries(checkpoint, py::make_tuple(name)).front();
   Unwrap(checkpoint.Problem(entry));
@@ -123,6 +154,8 @@ void RegisterCheckpoint(py::module_& module) {
       .def("entries", &Entries, "Entries in key order.")
       .def("entry", &EntryOf, py::arg("name"), "The entry of one tensor.")
       .def("problems", &Problems, "What opening found: (name, why it cannot be read).")
+      .def("problem_reasons", &ProblemReasons, py::arg("limit"),
+           "Number of tensors with problems, number of reasons, and the first reasons: (exception, number of tensors).")
       .def(
           "read",
           [](const Checkpoint& self, const py::object& names, const py::object& outs, std::optional<bool> copy,

@@ -23,13 +23,12 @@ bool EndsWith(std::string_view text, std::string_view end) {
 }
 
 // Takes a number as Padded writes it off the end of *text.
-bool TakePaddedFromEnd(std::string_view* text) {
+bool TakePaddedFromEnd(std::string_view* text, int32_t* number) {
   size_t begin = text->size();
   while (begin > 0 && (*text)[begin - 1] >= '0' && (*text)[begin - 1] <= '9') --begin;
   const std::string_view digits = text->substr(begin);
-  int32_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || Padded(number) != digits) return false;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *number);
+  if (error != std::errc() || Padded(*number) != digits) return false;
   text->remove_suffix(digits.size());
   return true;
 }
@@ -38,6 +37,13 @@ bool TakeFromEnd(std::string_view end, std::string_view* text) {
   if (!EndsWith(*text, end)) return false;
   text->remove_suffix(end.size());
   return true;
+}
+
+// Takes what DataPath appends to a prefix off the end of *path.
+bool TakeDataSuffix(std::string_view* path, int32_t* num_shards) {
+  int32_t shard = 0;
+  return TakePaddedFromEnd(path, num_shards) && TakeFromEnd(kOfInfix, path) && TakePaddedFromEnd(path, &shard) &&
+         TakeFromEnd(kDataInfix, path);
 }
 
 }  // namespace
@@ -51,9 +57,15 @@ std::string DataPath(std::string_view prefix, int32_t shard, int32_t num_shards)
 std::string PrefixOf(std::string_view path) {
   std::string_view rest = path;
   if (TakeFromEnd(kIndexSuffix, &rest)) return std::string(rest);
-  const bool is_data = TakePaddedFromEnd(&rest) && TakeFromEnd(kOfInfix, &rest) && TakePaddedFromEnd(&rest) &&
-                       TakeFromEnd(kDataInfix, &rest);
+  int32_t num_shards = 0;
+  const bool is_data = TakeDataSuffix(&rest, &num_shards);
   return std::string(is_data ? rest : path);
+}
+
+std::optional<int32_t> NumShardsInName(std::string_view prefix, std::string_view path) {
+  int32_t num_shards = 0;
+  if (!TakeDataSuffix(&path, &num_shards) || path != prefix) return std::nullopt;
+  return num_shards;
 }
 
 }  // namespace tensorbundle

@@ -4,6 +4,7 @@
 #define TENSORBUNDLE_BUNDLE_NAMING_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,9 @@ std::string DataPath(std::string_view prefix, int32_t shard, int32_t num_shards)
 //
 // Looks at the text alone: a prefix that itself ends like this can only be told by the files that are there.
 std::string PrefixOf(std::string_view path);
+
+// The number of shards in the name of a data file of this prefix; nullopt if `path` is none.
+std::optional<int32_t> NumShardsInName(std::string_view prefix, std::string_view path);
 
 }  // namespace tensorbundle
 

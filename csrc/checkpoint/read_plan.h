@@ -29,9 +29,9 @@ struct Chunk {
   uint64_t end = 0;
 };
 
-// Shards are cut where their offsets are multiples of this, and threads take what lies in between: read in about a tenth
-// of a millisecond, it is small enough to share fairly and to stop soon when asked to. It is what one page table maps;
-// two threads that populate the same table wait for each other, which made a pass over a mapping a third longer.
+// Shards are cut where their offsets are multiples of this, and threads take what lies in between: read in about a
+// tenth of a millisecond, it is small enough to share fairly and to stop soon when asked to. It is what one page table
+// maps; two threads that populate the same table wait for each other, which made a pass over a mapping a third longer.
 inline constexpr uint64_t kWindowBytes = uint64_t{2} << 20;
 
 struct ReadPlan {
