@@ -1,6 +1,6 @@
 """The native module: plumbing for the classes that users see. Its arrays, errors and entries reach them unchanged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, final
 
 import numpy as np
@@ -74,6 +74,9 @@ class Checkpoint:
     def problems(self) -> list[tuple[str, Exception]]:
         """What opening found: (name, why it cannot be read), in key order."""
 
+    def problem_reasons(self, limit: int) -> tuple[int, int, list[tuple[Exception, int]]]:
+        """Number of tensors with problems, number of reasons, and the first: (exception, number of tensors)."""
+
     def read(
         self,
         names: Sequence[str] | None = None,
@@ -105,3 +108,52 @@ class Checkpoint:
         progress: Callable[[int, int, str], object] | None = None,
     ) -> tuple[int, int, list[tuple[str, int | None, int | None, int | None, int | None, Exception]]]:
         """(tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why)), in key order."""
+
+def from_dlpack(value: Any) -> NDArray[Any]:
+    """A read-only array over the memory of another library's tensor."""
+
+def first_not_bytes(elements: NDArray[Any]) -> int:
+    """Position of the first element of a row-major object array that is no bytes object, or -1."""
+
+@final
+class CheckpointWriter:
+    """One checkpoint that is being written."""
+
+    def __init__(
+        self,
+        prefix: str,
+        shards: int = 1,
+        max_shard_bytes: int = 0,
+        alignment: int = 64,
+        durable: bool = True,
+        partial: bool = False,
+        threads: int = 0,
+        progress: Callable[[int, int, str], object] | None = None,
+    ) -> None: ...
+    @property
+    def oversized(self) -> list[str]:
+        """Names of tensors that are larger than max_shard_bytes and stay whole."""
+
+    def add_many(
+        self,
+        items: Iterable[tuple[str, Any]],
+        normalize: Callable[[str, Any], NDArray[Any]],
+        tf_dtypes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Writes (name, value) pairs, in parallel; `normalize` makes an array of a value that isn't a plain one."""
+
+    def add_slice(
+        self,
+        name: str,
+        value: Any,
+        full_shape: Sequence[int],
+        start: Sequence[int],
+        normalize: Callable[[str, Any], NDArray[Any]],
+        tf_dtype: str | None = None,
+    ) -> None: ...
+    def begin_chunks(self, name: str, tf_dtype: str, shape: Sequence[int]) -> None: ...
+    def append_chunk(self, chunk: Any) -> None:
+        """The next bytes of the tensor that was begun: a contiguous buffer."""
+
+    def finish(self) -> None: ...
+    def abandon(self) -> None: ...

@@ -84,3 +84,17 @@ def numpy_dtype(tf_name: str) -> np.dtype[Any]:
         )
     dtype: np.dtype[Any] = np.dtype(scalar_type)
     return dtype
+
+
+@functools.cache
+def tf_name(dtype: np.dtype[Any]) -> str | None:
+    """TensorFlow's name of the tensors that arrays of ``dtype`` become, in whatever byte order.
+
+    Returns:
+        A name such as ``"float32"``; ``"string"`` for ``object``; None if a checkpoint has no such type. Quantized types
+        have none of their own: their arrays are plain integers.
+    """
+    if dtype.hasobject:
+        return "string" if dtype == np.dtype(object) else None
+    name = dtype.newbyteorder("=").name if dtype.kind != "V" else dtype.name
+    return name if name in TF_NAMES and numpy_dtype(name) == dtype.newbyteorder("=") else None

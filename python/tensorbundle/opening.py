@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from typing import TYPE_CHECKING, Literal
 
-from tensorbundle import errors
+from tensorbundle import callers, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tensorbundle import _core
 
 # More threads than this would only wait for each other.
@@ -53,33 +49,21 @@ def check_copy(copy: object, has_out: bool) -> None:
 
 def warn_of_problems(native: _core.Checkpoint) -> None:
     """Issues one warning if some tensors can't be read; it points at the caller of this package."""
-    problems = dict(native.problems())
-    if problems:
-        message = _problems_message(problems, len(native), native.prefix)
-        warnings.warn(message, errors.DamageWarning, stacklevel=_stack_level())
+    num_problems, num_reasons, reasons = native.problem_reasons(_MAX_REASONS)
+    if num_problems == 0:
+        return
+    shown = [_reason(error) + (f" ({count} tensors)" if count > 1 else "") for error, count in reasons]
+    more = num_reasons - len(shown)
+    listed = "; ".join(shown) + (f"; and {more} more reasons" if more > 0 else "")
+    others = ", the others can" if num_problems < len(native) else ""
+    callers.warn(
+        f"{num_problems} of {len(native)} tensors in {native.prefix!r} can't be read{others}: {listed}",
+        errors.DamageWarning,
+    )
 
 
-def _problems_message(problems: Mapping[str, Exception], total: int, path: str) -> str:
-    """How many tensors can't be read, and why: missing files by their path, and the first of other reasons."""
-    reasons: dict[str, int] = {}
-    for problem in problems.values():
-        reason = str(problem)
-        if isinstance(problem, OSError) and problem.errno and problem.filename:
-            # Without the tensor's name, so that a data file is named once for all its tensors.
-            reason = f"{os.strerror(problem.errno)}: {problem.filename!r}"
-        reasons[reason] = reasons.get(reason, 0) + 1
-    shown = [f"{reason} ({count} tensors)" if count > 1 else reason for reason, count in reasons.items()]
-    more = len(shown) - _MAX_REASONS
-    listed = "; ".join(shown[:_MAX_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
-    others = ", the others can" if len(problems) < total else ""
-    return f"{len(problems)} of {total} tensors in {path!r} can't be read{others}: {listed}"
-
-
-def _stack_level() -> int:
-    """For warnings: how far up the first caller outside this package is, seen from the caller of this function."""
-    level = 1
-    frame = sys._getframe(1)  # noqa: SLF001 - there is no public way
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tensorbundle":
-        frame = frame.f_back
-        level += 1
-    return level
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and error.filename:
+        # Without the tensor's name: the file is the problem of all its tensors.
+        return f"{os.strerror(error.errno)}: {error.filename!r}"
+    return str(error)

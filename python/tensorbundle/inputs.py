@@ -1,0 +1,108 @@
+"""What users give to be written, as NumPy arrays: buffers, arrays of other libraries, strings, plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorbundle import dtypes
+
+_CPU = 1  # DLPack's kDLCPU.
+
+
+def to_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """The tensor that ``value`` becomes. Elements are copied only where they must be converted.
+
+    Args:
+        name: For messages.
+        value: An array; anything with ``__array__``, the buffer protocol or DLPack on a CPU; ``bytes`` or ``str``, or
+            nested sequences or arrays of these (stored as UTF-8); numbers, or nested sequences of them.
+
+    Returns:
+        An array of a dtype that a checkpoint holds. For strings: a row-major object array of ``bytes`` that nothing
+        else refers to.
+
+    Raises:
+        TypeError: There is no tensor of such elements.
+        ValueError: Nested sequences of different lengths; or a tensor that is not in the memory of the CPU.
+    """
+    array = _as_array(name, value)
+    if array.dtype.kind in "SUOT" or array.dtype.hasobject:
+        return _as_bytes(name, array)
+    if dtypes.tf_name(array.dtype) is None:
+        raise TypeError(f"tensor {name!r}: a checkpoint can't hold elements of dtype {array.dtype}")
+    return array
+
+
+def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, (bytes, str)):
+        array = np.empty((), object)
+        array[()] = value
+        return array
+    if isinstance(value, np.ndarray):
+        return _plain(name, value)
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array_interface__"):
+        elements = _from_dlpack(name, value)
+        if elements is not None:
+            return elements
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # Of different lengths.
+        raise ValueError(f"tensor {name!r}: {error}") from error
+    # NumPy cuts strings to a fixed width and takes zeros at their ends for padding.
+    holds_text = array.dtype.kind in "SU" and not isinstance(value, (np.generic, memoryview))
+    return np.asarray(value, dtype=object) if holds_text else array
+
+
+def _plain(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Without what subclasses add; a mask says that elements are missing, which a checkpoint can't."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise TypeError(f"tensor {name!r}: a checkpoint can't hold masked elements; use .filled()")
+    return np.asarray(array)
+
+
+def _from_dlpack(name: str, value: Any) -> np.ndarray[Any, Any] | None:
+    """The elements of another library's tensor, where they lie; None if it gives them in another way only."""
+    from tensorbundle import _core
+
+    if getattr(value, "requires_grad", False):
+        value = value.detach()  # PyTorch's: the same elements, without their history.
+    try:
+        device, number = value.__dlpack_device__()
+        if int(device) == _CPU:
+            return _core.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        if hasattr(value, "__array__"):
+            return None
+        raise TypeError(f"tensor {name!r}: {error}") from error
+    try:
+        return np.asarray(value)  # A copy, where the library makes one.
+    except TypeError as error:
+        raise ValueError(
+            f"tensor {name!r} is on device {int(device)}:{number}, not on the CPU: copy it there first"
+        ) from error
+
+
+def _as_bytes(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A row-major copy whose elements are all ``bytes``."""
+    from tensorbundle import _core
+
+    elements = np.array(array, dtype=object, order="C", copy=True)
+    flat = elements.reshape(-1)
+    first = _core.first_not_bytes(flat)
+    for position in range(first if first >= 0 else flat.size, flat.size):
+        if type(flat[position]) is not bytes:
+            flat[position] = _to_bytes(name, flat[position], np.unravel_index(position, elements.shape))
+    return elements
+
+
+def _to_bytes(name: str, element: Any, index: tuple[Any, ...]) -> bytes:
+    if isinstance(element, str):
+        return element.encode("utf-8", "surrogateescape")
+    if isinstance(element, (bytes, bytearray, memoryview)):
+        return bytes(element)
+    where = f" at {[int(number) for number in index]}" if index else ""
+    raise TypeError(
+        f"tensor {name!r}: object arrays may hold bytes and str only, this one has {type(element).__name__}{where}"
+    )

@@ -1,0 +1,328 @@
+"""Writing checkpoints: a mapping of arrays at once, or one tensor at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading as threading_module
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorbundle import _core, callers, dtypes, inputs, opening
+from tensorbundle.checkpoint import Checkpoint
+from tensorbundle.progress import reporting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike, DTypeLike
+    from typing_extensions import Self
+
+    from tensorbundle.progress import ProgressFunction
+
+# TensorFlow looks for a checkpoint's files by pattern and takes these for more than themselves.
+_PATTERN_CHARACTERS = "[\\"
+
+
+def save(
+    prefix: str | os.PathLike[str],
+    tensors: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]],
+    *,
+    shards: int = 1,
+    max_shard_bytes: int | None = None,
+    alignment: int = 64,
+    durable: bool = True,
+    threads: int | None = None,
+    progress: bool | ProgressFunction | None = None,
+) -> str:
+    """Saves arrays as a checkpoint that TensorFlow restores.
+
+    An old checkpoint of that prefix stays whole and readable until the new one is complete, and then goes; arrays
+    mapped from it stay valid. Any error, and a killed process, leave it as it was. Where one is replaced there may be
+    one data file more than asked for: the new files must not have the old ones' names.
+
+    Args:
+        prefix: What the checkpoint is named by: its files are ``<prefix>.index`` and ``<prefix>.data-?????-of-?????``.
+            Directories are made.
+        tensors: Arrays by name, or (name, array) pairs. NumPy arrays of any layout and byte order; anything with
+            ``__array__``, the buffer protocol or DLPack in the memory of the CPU (bfloat16 and float8 too); numbers,
+            ``bytes`` and ``str``, object arrays of these. An opened :class:`Checkpoint` keeps its types exactly.
+        shards: Number of data files, filled evenly. They are written in parallel.
+        max_shard_bytes: Bytes after which a new data file is begun. A larger tensor is stored in slices where
+            TensorFlow can put these together again; otherwise it gets a file of its own, with a warning.
+        alignment: Tensors begin at multiples of this: a power of two, at most 1 MiB. From 16 on all can be mapped as
+            aligned arrays; 1 packs them as TensorFlow does.
+        durable: True: the checkpoint survives a power cut once this returns. False: it survives the end of the process,
+            and this returns before the disk has everything.
+        threads: How many to use; None: as many as there are processors.
+        progress: True for a bar on a terminal, or a function ``(done_bytes, total_bytes, name)``.
+
+    Returns:
+        The prefix.
+
+    Raises:
+        TypeError: A name that is no ``str``, or elements that a checkpoint can't hold.
+        ValueError: A bad name or option, a name given twice, no tensor at all. Nothing has been written then.
+        OSError: The system refuses: no permission, no space. Nothing is left behind.
+
+    Example:
+        >>> tb.save("run/model.ckpt-100", {"dense/kernel": kernel, "dense/bias": bias})
+    """
+    options: dict[str, Any] = {"shards": shards, "max_shard_bytes": max_shard_bytes, "alignment": alignment}
+    with CheckpointWriter(prefix, **options, durable=durable, threads=threads, progress=progress) as writer:
+        writer.add_many(tensors)
+    return writer.path
+
+
+class CheckpointWriter:
+    """One checkpoint that is being written, tensor by tensor: larger than memory, if it must.
+
+    As a context manager it finishes at the end of the block, and leaves nothing behind if that ends with an exception.
+    Otherwise call :meth:`finish`, or :meth:`abandon`. Until it has finished, nothing that a reader sees has changed.
+
+    Args, and errors, are those of :func:`save`, and one more:
+        partial: Slices that other writers have may be missing, until :func:`merge` brings them together.
+
+    Example:
+        >>> with tb.CheckpointWriter("run/big") as writer:
+        ...     writer.add("step", 100)
+        ...     writer.add_chunks("embeddings", "float32", (1_000_000_000, 64), blocks)
+    """
+
+    def __init__(
+        self,
+        prefix: str | os.PathLike[str],
+        *,
+        shards: int = 1,
+        max_shard_bytes: int | None = None,
+        alignment: int = 64,
+        durable: bool = True,
+        partial: bool = False,
+        threads: int | None = None,
+        progress: bool | ProgressFunction | None = None,
+    ) -> None:
+        path = os.fsdecode(prefix)
+        limit = _positive("max_shard_bytes", max_shard_bytes) if max_shard_bytes is not None else 0
+        sizes = (_positive("shards", shards), limit, _positive("alignment", alignment))
+        self._path = path
+        self._lock = threading_module.Lock()
+        self._warned = 0
+        self._cleanup = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            report = stack.enter_context(reporting(progress, f"Saving {os.path.basename(path)}"))
+            self._native = _core.CheckpointWriter(
+                path, *sizes, bool(durable), bool(partial), opening.thread_count(threads), report
+            )
+            self._cleanup = stack.pop_all()
+        _warn_of_patterns(path)
+
+    @property
+    def path(self) -> str:
+        """The prefix, as it was given."""
+        return self._path
+
+    def add(self, name: str, array: ArrayLike, *, dtype: str | None = None) -> None:
+        """Writes one tensor, to the data file that has the fewest bytes.
+
+        Args:
+            name: Its name, which must be new.
+            array: Its elements, as for :func:`save`.
+            dtype: TensorFlow's name of its type, where the array's doesn't tell: ``"qint8"`` and its kin for integers,
+                ``"variant"`` for serialized ``VariantTensorDataProto`` messages.
+        """
+        self._check_name(name)
+        dtype = _check_dtype(name, array, dtype)
+        with self._lock:
+            self._native.add_many([(name, array)], inputs.to_array, None if dtype is None else {name: dtype})
+            self._warn_of_oversized()
+
+    def add_many(self, tensors: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]]) -> None:
+        """Writes many tensors, in parallel; the first batch is spread over the data files evenly, in its order."""
+        types = _exact_types(tensors) if isinstance(tensors, Checkpoint) else None
+        with self._lock:
+            self._native.add_many(_items(tensors), inputs.to_array, types)
+            self._warn_of_oversized()
+
+    def add_slice(
+        self,
+        name: str,
+        array: ArrayLike,
+        full_shape: Sequence[int],
+        start: Sequence[int],
+        *,
+        dtype: str | None = None,
+    ) -> None:
+        """Writes one piece of a tensor: its elements from ``start`` on, as many as ``array`` has.
+
+        The pieces of a tensor may come in any order, may not overlap, and must be all there in the end.
+
+        Raises:
+            ValueError: It leaves ``full_shape``, overlaps another piece, or disagrees with one on shape or type.
+        """
+        self._check_name(name)
+        dtype = _check_dtype(name, array, dtype)
+        full, origin = [int(n) for n in full_shape], [int(n) for n in start]
+        with self._lock:
+            self._native.add_slice(name, array, full, origin, inputs.to_array, dtype)
+
+    def add_chunks(self, name: str, dtype: DTypeLike, shape: Sequence[int], chunks: Iterable[ArrayLike]) -> None:
+        """Writes one tensor from parts of it, of which only one need be in memory at a time.
+
+        Args:
+            name: Its name, which must be new.
+            dtype: Of its elements: a NumPy dtype, or TensorFlow's name of one.
+            shape: Of the whole tensor.
+            chunks: Arrays of exactly this dtype and of any shape; their elements one after the other are the tensor's,
+                in row-major order. Strings are collected before they are written.
+
+        Raises:
+            ValueError: The chunks have more or fewer elements than the shape. The writer is of no use then.
+            TypeError: A chunk has another dtype.
+        """
+        self._check_name(name)
+        tf_name, numpy_dtype = _element_type(name, dtype)
+        dims = [int(n) for n in shape]
+        if numpy_dtype.hasobject:
+            self.add(name, _collect(name, chunks, dims), dtype=tf_name)
+            return
+        with self._lock:
+            self._native.begin_chunks(name, tf_name, dims)
+            self._warn_of_oversized()
+            try:
+                self._append_chunks(name, numpy_dtype, math.prod(dims), chunks)
+            except BaseException:
+                self._native.abandon()
+                raise
+
+    def finish(self) -> None:
+        """Makes it the checkpoint of its prefix.
+
+        Raises:
+            ValueError: There is no tensor at all, or one of which slices are missing.
+            OSError: The system refuses. The old checkpoint, if there was one, is as it was.
+        """
+        with self._lock, self._cleanup:
+            self._native.finish()
+
+    def abandon(self) -> None:
+        """Removes what was written. After :meth:`finish` this does nothing."""
+        with self._lock, self._cleanup:
+            self._native.abandon()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc_type is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def __repr__(self) -> str:
+        return f"<tensorbundle.CheckpointWriter {self._path!r}>"
+
+    def _append_chunks(self, name: str, dtype: np.dtype[Any], missing: int, chunks: Iterable[ArrayLike]) -> None:
+        for chunk in chunks:
+            array = inputs.to_array(name, chunk)
+            if array.dtype != dtype:
+                raise TypeError(f"tensor {name!r}: chunks must be of {dtype}, this one is of {array.dtype}")
+            if array.size > missing:
+                raise ValueError(f"tensor {name!r}: the chunks have more elements than its shape")
+            missing -= array.size
+            native = np.ascontiguousarray(array, dtype=dtype.newbyteorder("="))
+            self._native.append_chunk(native.reshape(-1).view(np.uint8))
+        if missing:
+            raise ValueError(f"tensor {name!r}: the chunks have {missing} elements fewer than its shape")
+
+    @staticmethod
+    def _check_name(name: object) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a tensor's name is a str, not {type(name).__name__}")
+
+    def _warn_of_oversized(self) -> None:
+        names = self._native.oversized[self._warned :]
+        self._warned += len(names)
+        for name in names:
+            callers.warn(
+                f"tensor {name!r} is larger than max_shard_bytes and stays whole, in a data file of its own: "
+                "TensorFlow can't put slices of its type together",
+                UserWarning,
+            )
+
+
+def _items(tensors: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]]) -> Iterable[tuple[str, ArrayLike]]:
+    if isinstance(tensors, Mapping):
+        return tensors.items()
+    if isinstance(tensors, (str, bytes, np.ndarray)) or not isinstance(tensors, Iterable):
+        raise TypeError(f"tensors must be a mapping from names to arrays, not {type(tensors).__name__}")
+    return [_pair(item) for item in tensors]
+
+
+def _pair(item: Any) -> tuple[str, ArrayLike]:
+    if not isinstance(item, tuple) or len(item) != 2:
+        raise TypeError(f"tensors must be a mapping, or give pairs of a name and an array, not {type(item).__name__}")
+    return item
+
+
+def _exact_types(checkpoint: Checkpoint) -> dict[str, str]:
+    """TensorFlow's types of the tensors whose arrays would not tell."""
+    return {
+        entry.name: entry.tf_dtype
+        for entry in checkpoint.entries()
+        if entry.tf_dtype.startswith(("qint", "quint", "variant"))
+    }
+
+
+def _check_dtype(name: str, array: Any, dtype: str | None) -> str | None:
+    """The type that a user gave; it must be one that the array's elements are stored as."""
+    if dtype is None:
+        return None
+    tf_name, expected = _element_type(name, dtype)
+    found = inputs.to_array(name, array).dtype
+    if found.newbyteorder("=") != expected:
+        raise TypeError(f"tensor {name!r}: {tf_name} elements are given as {expected}, not {found}")
+    return tf_name
+
+
+def _element_type(name: str, dtype: Any) -> tuple[str, np.dtype[Any]]:
+    """TensorFlow's name of a type, and the dtype of its arrays."""
+    if isinstance(dtype, str) and dtype in dtypes.TF_NAMES:
+        return dtype, dtypes.numpy_dtype(dtype)
+    found = np.dtype(dtype)
+    if found.kind in "SUT":
+        found = np.dtype(object)
+    tf_name = dtypes.tf_name(found)
+    if tf_name is None:
+        raise TypeError(f"tensor {name!r}: a checkpoint can't hold elements of dtype {found}")
+    return tf_name, found.newbyteorder("=")
+
+
+def _collect(name: str, chunks: Iterable[ArrayLike], shape: list[int]) -> np.ndarray[Any, Any]:
+    parts = [inputs.to_array(name, chunk).reshape(-1) for chunk in chunks]
+    elements = np.concatenate(parts) if parts else np.empty(0, object)
+    if elements.dtype != object or elements.size != math.prod(shape):
+        raise ValueError(f"tensor {name!r}: the chunks are not {math.prod(shape)} strings")
+    return elements.reshape(shape)
+
+
+def _positive(what: str, value: Any) -> int:
+    number = value.__index__() if hasattr(value, "__index__") and not isinstance(value, bool) else None
+    if number is None:
+        raise TypeError(f"{what} must be an integer, not {value!r}")
+    if not 0 < number < 2**63:
+        raise ValueError(f"{what} must be positive, not {number}")
+    return int(number)
+
+
+def _warn_of_patterns(path: str) -> None:
+    found = [character for character in _PATTERN_CHARACTERS if character in os.path.abspath(path)]
+    if found:
+        callers.warn(
+            f"TensorFlow will not find this checkpoint: it takes {found[0]!r} in {path!r} for a pattern", UserWarning
+        )
