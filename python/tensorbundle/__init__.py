@@ -13,31 +13,49 @@ if TYPE_CHECKING:
     from tensorbundle import errors
     from tensorbundle._core import Entry, __version__
     from tensorbundle.checkpoint import Checkpoint, load, open
+    from tensorbundle.edits import edit, merge
     from tensorbundle.lazy import LazyTensor
+    from tensorbundle.manager import CheckpointManager
+    from tensorbundle.state import CheckpointState, latest_checkpoint
     from tensorbundle.verification import Damage, VerifyReport
+    from tensorbundle.writer import CheckpointWriter, save
 
 __all__ = [
     "Checkpoint",
+    "CheckpointManager",
+    "CheckpointState",
+    "CheckpointWriter",
     "Damage",
     "Entry",
     "LazyTensor",
     "VerifyReport",
     "__version__",
+    "edit",
     "errors",
+    "latest_checkpoint",
     "load",
+    "merge",
     "open",
+    "save",
 ]
 
 # Public name -> the module that has it.
 _HOMES = {
     "Checkpoint": "checkpoint",
+    "CheckpointManager": "manager",
+    "CheckpointState": "state",
+    "CheckpointWriter": "writer",
     "Damage": "verification",
     "Entry": "_core",
     "LazyTensor": "lazy",
     "VerifyReport": "verification",
     "__version__": "_core",
+    "edit": "edits",
+    "latest_checkpoint": "state",
     "load": "checkpoint",
+    "merge": "edits",
     "open": "checkpoint",
+    "save": "writer",
 }
 
 

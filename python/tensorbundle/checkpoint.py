@@ -42,6 +42,9 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         ...     everything = ckpt.load(copy=True)
     """
 
+    # Without a dictionary: a misspelt attribute is an error.
+    __slots__ = ("__weakref__", "_identity", "_native", "_options", "_path", "_threads", "_verify")
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -135,7 +138,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         Args:
             name: Its name.
             index: Any basic index of NumPy's: integers, slices, ``...``, ``None`` within a tuple. Only the bytes that
-                it selects are touched, and no checksum is compared. None: the whole tensor.
+                it selects are touched, by this thread alone, and no checksum is compared. None: the whole tensor.
             out: Array to fill and return, of exactly the right dtype and shape. After an error its contents are
                 undefined.
             copy: None for a read-only view of the file where one can be had, aligned, and else a copy; False for a view
@@ -280,7 +283,8 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         """Another handle of the same opened files, closed on its own."""
         self._opened()
         twin = type(self).__new__(type(self))
-        twin.__dict__.update(self.__dict__)
+        for name in Checkpoint.__slots__[1:]:
+            setattr(twin, name, getattr(self, name))
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -331,7 +335,8 @@ def open(
         verify: Compare checksums when tensors are read. False: never, unless a call asks for it.
         mmap: True maps the files, so that arrays can be views of them; False reads them; None maps, except on file
             systems where a mapping is unwise, such as NFS, Lustre and FUSE.
-        threads: How many threads a call may use; None: as many as this process may run on.
+        threads: How many threads a call may use; None: as many as this process may run on. Reading a part of a tensor
+            (``index=``, :meth:`Checkpoint.lazy`) takes one, unless it has strings or is verified.
 
     Returns:
         A :class:`Checkpoint`, also a context manager.

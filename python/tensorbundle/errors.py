@@ -98,4 +98,4 @@ class InternalError(TensorBundleError, RuntimeError):
 
 
 class DamageWarning(UserWarning):
-    """Some tensors of a checkpoint that was opened can't be read; the others can."""
+    """Some tensors of a checkpoint can't be read, the others can; or a ``checkpoint`` file can't be understood."""

@@ -25,7 +25,8 @@ def to_array(name: str, value: Any) -> np.ndarray[Any, Any]:
 
     Raises:
         TypeError: There is no tensor of such elements.
-        ValueError: Nested sequences of different lengths; or a tensor that is not in the memory of the CPU.
+        ValueError: Nested sequences of different lengths; text that UTF-8 can't encode; or a tensor that is not in the
+            memory of the CPU.
     """
     array = _as_array(name, value)
     if array.dtype.kind in "SUOT" or array.dtype.hasobject:
@@ -43,6 +44,7 @@ def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, np.ndarray):
         return _plain(name, value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array_interface__"):
+        value = _resolved(value)
         elements = _from_dlpack(name, value)
         if elements is not None:
             return elements
@@ -50,6 +52,8 @@ def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
         array = np.asarray(value)
     except ValueError as error:  # Of different lengths.
         raise ValueError(f"tensor {name!r}: {error}") from error
+    except (BufferError, RuntimeError, TypeError) as error:  # Another library's, which gives no array.
+        raise TypeError(f"tensor {name!r}: {error}") from error
     # NumPy cuts strings to a fixed width and takes zeros at their ends for padding.
     holds_text = array.dtype.kind in "SU" and not isinstance(value, (np.generic, memoryview))
     return np.asarray(value, dtype=object) if holds_text else array
@@ -62,12 +66,23 @@ def _plain(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(array)
 
 
+def _resolved(value: Any) -> Any:
+    """PyTorch's tensor without its history, and a copy if its elements are still to be conjugated or negated.
+
+    DLPack hands out what lies in memory, and of a negation that is still to come PyTorch does not even say so.
+    """
+    if getattr(value, "requires_grad", False):
+        value = value.detach()
+    for resolve in ("resolve_conj", "resolve_neg"):
+        if hasattr(value, resolve):
+            value = getattr(value, resolve)()
+    return value
+
+
 def _from_dlpack(name: str, value: Any) -> np.ndarray[Any, Any] | None:
     """The elements of another library's tensor, where they lie; None if it gives them in another way only."""
     from tensorbundle import _core
 
-    if getattr(value, "requires_grad", False):
-        value = value.detach()  # PyTorch's: the same elements, without their history.
     try:
         device, number = value.__dlpack_device__()
         if int(device) == _CPU:
@@ -76,12 +91,13 @@ def _from_dlpack(name: str, value: Any) -> np.ndarray[Any, Any] | None:
         if hasattr(value, "__array__"):
             return None
         raise TypeError(f"tensor {name!r}: {error}") from error
+    elsewhere = f"tensor {name!r} is on device {int(device)}:{number}, not on the CPU: copy it there first"
+    if not hasattr(value, "__array__"):
+        raise ValueError(elsewhere)
     try:
         return np.asarray(value)  # A copy, where the library makes one.
     except TypeError as error:
-        raise ValueError(
-            f"tensor {name!r} is on device {int(device)}:{number}, not on the CPU: copy it there first"
-        ) from error
+        raise ValueError(elsewhere) from error
 
 
 def _as_bytes(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -93,16 +109,23 @@ def _as_bytes(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     first = _core.first_not_bytes(flat)
     for position in range(first if first >= 0 else flat.size, flat.size):
         if type(flat[position]) is not bytes:
-            flat[position] = _to_bytes(name, flat[position], np.unravel_index(position, elements.shape))
+            flat[position] = _to_bytes(name, flat[position], position, elements.shape)
     return elements
 
 
-def _to_bytes(name: str, element: Any, index: tuple[Any, ...]) -> bytes:
+def _to_bytes(name: str, element: Any, position: int, shape: tuple[int, ...]) -> bytes:
     if isinstance(element, str):
-        return element.encode("utf-8", "surrogateescape")
+        try:
+            return element.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"tensor {name!r}: text{_place(position, shape)} has no UTF-8: {error}") from error
     if isinstance(element, (bytes, bytearray, memoryview)):
         return bytes(element)
-    where = f" at {[int(number) for number in index]}" if index else ""
     raise TypeError(
-        f"tensor {name!r}: object arrays may hold bytes and str only, this one has {type(element).__name__}{where}"
+        f"tensor {name!r}: object arrays may hold bytes and str only, "
+        f"this one has {type(element).__name__}{_place(position, shape)}"
     )
+
+
+def _place(position: int, shape: tuple[int, ...]) -> str:
+    return f" at {[int(number) for number in np.unravel_index(position, shape)]}" if shape else ""

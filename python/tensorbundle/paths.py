@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 from typing import TYPE_CHECKING
 
-from tensorbundle import errors
+from tensorbundle import errors, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,12 +49,12 @@ def resolve(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     given = os.fsdecode(path)
     if not given:
         raise FileNotFoundError(errno.ENOENT, "no checkpoint has an empty path", given)
-    if _is_file(given + _INDEX):
-        return _absolute(given)
+    if files.is_file(given + _INDEX):
+        return files.absolute(given)
     _refuse_url(given, given)
-    if _is_directory(given):
+    if files.is_directory(given):
         return _in_directory(given)
-    if _is_file(given):
+    if files.is_file(given):
         return _from_file(given)
     _refuse_v1(given, [given])
     raise _not_found(given, given + _INDEX)
@@ -65,11 +64,11 @@ def _from_file(path: str) -> str:
     """The checkpoint that an existing file belongs to."""
     name = os.path.basename(path)
     if name.endswith(_INDEX):
-        return _absolute(path[: -len(_INDEX)])
+        return files.absolute(path[: -len(_INDEX)])
     if data_file := _DATA_FILE.match(path):
         prefix = data_file["prefix"]
-        if _is_file(prefix + _INDEX):
-            return _absolute(prefix)
+        if files.is_file(prefix + _INDEX):
+            return files.absolute(prefix)
         raise _not_found(path, prefix + _INDEX)
     if name in _SAVED_MODEL_FILES:
         return _in_saved_model(os.path.dirname(path) or os.curdir)
@@ -82,15 +81,15 @@ def _from_file(path: str) -> str:
 def _in_directory(directory: str) -> str:
     """The checkpoint that a directory stands for."""
     state_file = os.path.join(directory, _STATE_FILE)
-    if _is_file(state_file):
+    if files.is_file(state_file):
         _refuse_v1(directory, [state_file])
         return _from_state_file(state_file)
-    if any(_is_file(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES):
+    if any(files.is_file(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES):
         return _in_saved_model(directory)
     variables = os.path.join(directory, "variables")
-    if _is_file(variables + _INDEX):
-        return _absolute(variables)
-    if os.path.basename(_absolute(directory)) == "variables":
+    if files.is_file(variables + _INDEX):
+        return files.absolute(variables)
+    if os.path.basename(files.absolute(directory)) == "variables":
         _refuse_v1(directory, _v1_files(directory))
     raise _missing(
         f"no checkpoint here: looked for a state file 'checkpoint', an index 'variables.index' and a SavedModel; "
@@ -102,8 +101,8 @@ def _in_directory(directory: str) -> str:
 def _in_saved_model(directory: str) -> str:
     variables = os.path.join(directory, "variables")
     prefix = os.path.join(variables, "variables")
-    if _is_file(prefix + _INDEX):
-        return _absolute(prefix)
+    if files.is_file(prefix + _INDEX):
+        return files.absolute(prefix)
     _refuse_v1(directory, _v1_files(variables))
     raise _missing(f"this SavedModel has no variables: there is no {prefix + _INDEX!r}", directory)
 
@@ -113,10 +112,10 @@ def _from_state_file(path: str) -> str:
     from tensorbundle import state
 
     directory = os.path.dirname(path)
-    candidates = state.read(path).candidates(directory or os.curdir)
+    candidates = state.candidates(state.read(path), path)
     for prefix in candidates:
-        if _is_file(prefix + _INDEX):
-            return _absolute(prefix)
+        if files.is_file(prefix + _INDEX):
+            return files.absolute(prefix)
     for prefix in candidates:
         _refuse_v1(path, [prefix])
     _refuse_url(path, candidates[0])
@@ -251,31 +250,3 @@ def _is_table(path: str) -> bool:
             return file.read() == _TABLE_MAGIC
     except OSError:
         return False
-
-
-def _is_file(path: str) -> bool:
-    return stat.S_ISREG(_mode(path))
-
-
-def _is_directory(path: str) -> bool:
-    return stat.S_ISDIR(_mode(path))
-
-
-def _mode(path: str) -> int:
-    """Type and permissions of what is at ``path``, 0 for nothing. The system's refusal to look is an error."""
-    try:
-        return os.stat(path).st_mode
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-            return 0
-        raise
-
-
-def _absolute(path: str) -> str:
-    """The path from the root, tidied as far as that can't change its meaning: ``..`` may follow a symbolic link."""
-    # The working directory may be gone, which is nothing to an absolute path.
-    absolute = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
-    if ".." in absolute.split(os.sep):
-        return absolute
-    tidy = os.path.normpath(absolute)
-    return tidy if os.path.basename(absolute) else os.path.join(tidy, "")

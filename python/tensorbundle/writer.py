@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import os
 import threading as threading_module
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from tensorbundle.checkpoint import Checkpoint
 from tensorbundle.progress import reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import ArrayLike, DTypeLike
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 # TensorFlow looks for a checkpoint's files by pattern and takes these for more than themselves.
 _PATTERN_CHARACTERS = "[\\"
+
+# What the native module counts them in.
+_MOST_SHARDS = 2**31 - 1
+_MOST_BYTES = 2**63 - 1
 
 
 def save(
@@ -81,8 +86,9 @@ def save(
 class CheckpointWriter:
     """One checkpoint that is being written, tensor by tensor: larger than memory, if it must.
 
-    As a context manager it finishes at the end of the block, and leaves nothing behind if that ends with an exception.
-    Otherwise call :meth:`finish`, or :meth:`abandon`. Until it has finished, nothing that a reader sees has changed.
+    As a context manager it finishes at the end of the block, unless the block did, and leaves nothing behind if that
+    ends with an exception. Otherwise call :meth:`finish`, or :meth:`abandon`. Until it has finished, nothing that a
+    reader sees has changed. Threads may share it: their calls wait for each other.
 
     Args, and errors, are those of :func:`save`, and one more:
         partial: Slices that other writers have may be missing, until :func:`merge` brings them together.
@@ -106,19 +112,21 @@ class CheckpointWriter:
         progress: bool | ProgressFunction | None = None,
     ) -> None:
         path = os.fsdecode(prefix)
-        limit = _positive("max_shard_bytes", max_shard_bytes) if max_shard_bytes is not None else 0
-        sizes = (_positive("shards", shards), limit, _positive("alignment", alignment))
+        limit = _positive("max_shard_bytes", max_shard_bytes, _MOST_BYTES) if max_shard_bytes is not None else 0
+        sizes = (_positive("shards", shards, _MOST_SHARDS), limit, _positive("alignment", alignment, _MOST_BYTES))
         self._path = path
-        self._lock = threading_module.Lock()
+        self._lock = threading_module.RLock()
+        self._in_call = False
+        self._closed = False
         self._warned = 0
         self._cleanup = contextlib.ExitStack()
+        _warn_of_patterns(path)  # While there is nothing that had to be removed if it is raised.
         with contextlib.ExitStack() as stack:
             report = stack.enter_context(reporting(progress, f"Saving {os.path.basename(path)}"))
             self._native = _core.CheckpointWriter(
                 path, *sizes, bool(durable), bool(partial), opening.thread_count(threads), report
             )
             self._cleanup = stack.pop_all()
-        _warn_of_patterns(path)
 
     @property
     def path(self) -> str:
@@ -135,15 +143,15 @@ class CheckpointWriter:
                 ``"variant"`` for serialized ``VariantTensorDataProto`` messages.
         """
         self._check_name(name)
-        dtype = _check_dtype(name, array, dtype)
-        with self._lock:
-            self._native.add_many([(name, array)], inputs.to_array, None if dtype is None else {name: dtype})
+        array, tf_name = _typed(name, array, dtype)
+        with self._alone():
+            self._native.add_many([(name, array)], inputs.to_array, None if tf_name is None else {name: tf_name})
             self._warn_of_oversized()
 
     def add_many(self, tensors: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]]) -> None:
         """Writes many tensors, in parallel; the first batch is spread over the data files evenly, in its order."""
         types = _exact_types(tensors) if isinstance(tensors, Checkpoint) else None
-        with self._lock:
+        with self._alone():
             self._native.add_many(_items(tensors), inputs.to_array, types)
             self._warn_of_oversized()
 
@@ -164,10 +172,10 @@ class CheckpointWriter:
             ValueError: It leaves ``full_shape``, overlaps another piece, or disagrees with one on shape or type.
         """
         self._check_name(name)
-        dtype = _check_dtype(name, array, dtype)
-        full, origin = [int(n) for n in full_shape], [int(n) for n in start]
-        with self._lock:
-            self._native.add_slice(name, array, full, origin, inputs.to_array, dtype)
+        array, tf_name = _typed(name, array, dtype)
+        full, origin = list(map(operator.index, full_shape)), list(map(operator.index, start))
+        with self._alone():
+            self._native.add_slice(name, array, full, origin, inputs.to_array, tf_name)
 
     def add_chunks(self, name: str, dtype: DTypeLike, shape: Sequence[int], chunks: Iterable[ArrayLike]) -> None:
         """Writes one tensor from parts of it, of which only one need be in memory at a time.
@@ -176,23 +184,23 @@ class CheckpointWriter:
             name: Its name, which must be new.
             dtype: Of its elements: a NumPy dtype, or TensorFlow's name of one.
             shape: Of the whole tensor.
-            chunks: Arrays of exactly this dtype and of any shape; their elements one after the other are the tensor's,
-                in row-major order. Strings are collected before they are written.
+            chunks: Arrays of exactly this dtype, in any byte order, and of any shape; their elements one after the
+                other are the tensor's, in row-major order. Strings are collected before they are written.
 
         Raises:
             ValueError: The chunks have more or fewer elements than the shape. The writer is of no use then.
-            TypeError: A chunk has another dtype.
+            TypeError: A chunk has another dtype. The same.
         """
         self._check_name(name)
         tf_name, numpy_dtype = _element_type(name, dtype)
-        dims = [int(n) for n in shape]
+        dims = list(map(operator.index, shape))
         if numpy_dtype.hasobject:
             self.add(name, _collect(name, chunks, dims), dtype=tf_name)
             return
-        with self._lock:
+        with self._alone():
             self._native.begin_chunks(name, tf_name, dims)
-            self._warn_of_oversized()
             try:
+                self._warn_of_oversized()
                 self._append_chunks(name, numpy_dtype, math.prod(dims), chunks)
             except BaseException:
                 self._native.abandon()
@@ -202,16 +210,20 @@ class CheckpointWriter:
         """Makes it the checkpoint of its prefix.
 
         Raises:
-            ValueError: There is no tensor at all, or one of which slices are missing.
+            ValueError: There is no tensor at all, or one of which slices are missing. They can still be added.
             OSError: The system refuses. The old checkpoint, if there was one, is as it was.
         """
-        with self._lock, self._cleanup:
+        with self._alone():
             self._native.finish()
+            self._closed = True
+            self._cleanup.close()
 
     def abandon(self) -> None:
         """Removes what was written. After :meth:`finish` this does nothing."""
-        with self._lock, self._cleanup:
+        with self._alone():
             self._native.abandon()
+            self._closed = True
+            self._cleanup.close()
 
     def __enter__(self) -> Self:
         return self
@@ -219,24 +231,40 @@ class CheckpointWriter:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if exc_type is None:
-            self.finish()
-        else:
-            self.abandon()
+        if self._closed:
+            return
+        try:
+            if exc_type is None:
+                self.finish()
+        finally:
+            self.abandon()  # What is finished stays.
 
     def __repr__(self) -> str:
         return f"<tensorbundle.CheckpointWriter {self._path!r}>"
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            # In the same thread: out of a progress function, of chunks or of arrays that it was given.
+            if self._in_call:
+                raise RuntimeError("a CheckpointWriter can't be used by what one of its own calls has called")
+            self._in_call = True
+            try:
+                yield
+            finally:
+                self._in_call = False
+
     def _append_chunks(self, name: str, dtype: np.dtype[Any], missing: int, chunks: Iterable[ArrayLike]) -> None:
         for chunk in chunks:
             array = inputs.to_array(name, chunk)
-            if array.dtype != dtype:
+            if array.dtype.newbyteorder("=") != dtype:
                 raise TypeError(f"tensor {name!r}: chunks must be of {dtype}, this one is of {array.dtype}")
             if array.size > missing:
                 raise ValueError(f"tensor {name!r}: the chunks have more elements than its shape")
             missing -= array.size
-            native = np.ascontiguousarray(array, dtype=dtype.newbyteorder("="))
-            self._native.append_chunk(native.reshape(-1).view(np.uint8))
+            if array.size:
+                native = np.ascontiguousarray(array, dtype=dtype)
+                self._native.append_chunk(native.reshape(-1).view(np.uint8))
         if missing:
             raise ValueError(f"tensor {name!r}: the chunks have {missing} elements fewer than its shape")
 
@@ -251,17 +279,19 @@ class CheckpointWriter:
         for name in names:
             callers.warn(
                 f"tensor {name!r} is larger than max_shard_bytes and stays whole, in a data file of its own: "
-                "TensorFlow can't put slices of its type together",
+                "there are no slices of it that TensorFlow puts together",
                 UserWarning,
             )
 
 
 def _items(tensors: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]]) -> Iterable[tuple[str, ArrayLike]]:
-    if isinstance(tensors, Mapping):
+    if type(tensors) is dict:
         return tensors.items()
+    if isinstance(tensors, Mapping):
+        return map(_pair, tensors.items())
     if isinstance(tensors, (str, bytes, np.ndarray)) or not isinstance(tensors, Iterable):
         raise TypeError(f"tensors must be a mapping from names to arrays, not {type(tensors).__name__}")
-    return [_pair(item) for item in tensors]
+    return map(_pair, tensors)
 
 
 def _pair(item: Any) -> tuple[str, ArrayLike]:
@@ -279,22 +309,25 @@ def _exact_types(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def _check_dtype(name: str, array: Any, dtype: str | None) -> str | None:
-    """The type that a user gave; it must be one that the array's elements are stored as."""
+def _typed(name: str, array: Any, dtype: str | None) -> tuple[Any, str | None]:
+    """What is to be written, and the type that a user gave; it must be one that the elements are stored as."""
     if dtype is None:
-        return None
+        return array, None
     tf_name, expected = _element_type(name, dtype)
-    found = inputs.to_array(name, array).dtype
-    if found.newbyteorder("=") != expected:
-        raise TypeError(f"tensor {name!r}: {tf_name} elements are given as {expected}, not {found}")
-    return tf_name
+    converted = inputs.to_array(name, array)
+    if converted.dtype.newbyteorder("=") != expected:
+        raise TypeError(f"tensor {name!r}: {tf_name} elements are given as {expected}, not {converted.dtype}")
+    return converted, tf_name
 
 
 def _element_type(name: str, dtype: Any) -> tuple[str, np.dtype[Any]]:
     """TensorFlow's name of a type, and the dtype of its arrays."""
     if isinstance(dtype, str) and dtype in dtypes.TF_NAMES:
         return dtype, dtypes.numpy_dtype(dtype)
-    found = np.dtype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"tensor {name!r}: {error}") from error
     if found.kind in "SUT":
         found = np.dtype(object)
     tf_name = dtypes.tf_name(found)
@@ -311,18 +344,24 @@ def _collect(name: str, chunks: Iterable[ArrayLike], shape: list[int]) -> np.nda
     return elements.reshape(shape)
 
 
-def _positive(what: str, value: Any) -> int:
+def _positive(what: str, value: Any, most: int) -> int:
     number = value.__index__() if hasattr(value, "__index__") and not isinstance(value, bool) else None
     if number is None:
         raise TypeError(f"{what} must be an integer, not {value!r}")
-    if not 0 < number < 2**63:
-        raise ValueError(f"{what} must be positive, not {number}")
+    if not 0 < number <= most:
+        raise ValueError(f"{what} must be from 1 to {most}, not {number}")
     return int(number)
 
 
 def _warn_of_patterns(path: str) -> None:
-    found = [character for character in _PATTERN_CHARACTERS if character in os.path.abspath(path)]
-    if found:
-        callers.warn(
-            f"TensorFlow will not find this checkpoint: it takes {found[0]!r} in {path!r} for a pattern", UserWarning
-        )
+    absolute = os.path.abspath(path)
+    for character in _PATTERN_CHARACTERS:
+        if character in absolute:
+            callers.warn(
+                f"TensorFlow will not find this checkpoint: it takes {character!r} in {absolute!r} for a pattern",
+                UserWarning,
+            )
+            return
+
+
+CheckpointWriter.__module__ = "tensorbundle"  # Where users find it.

@@ -19,21 +19,14 @@ import pytest
 from support import tensorflow_oracle
 from support.bundle_writer import write_bundle
 from support.hashing import assert_same_bits
+from support.small import MODEL, MODEL_ORDER
 
 import tensorbundle as tb
-
-TENSORS = {
-    "dense/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "dense/bias": np.arange(4, dtype=np.float32),
-    "step": np.array(7, np.int64),
-    "names": [b"one", b"two"],
-}
-ORDER = ["dense/bias", "dense/kernel", "names", "step"]
 
 
 @pytest.fixture
 def prefix(tmp_path) -> Path:
-    return write_bundle(tmp_path / "ckpt", TENSORS).prefix
+    return write_bundle(tmp_path / "ckpt", MODEL).prefix
 
 
 @pytest.fixture
@@ -52,11 +45,11 @@ def total_of(checkpoint: tb.Checkpoint) -> float:
 def test_is_a_mapping_in_key_order(ckpt):
     assert isinstance(ckpt, Mapping)
     assert len(ckpt) == 4
-    assert list(ckpt) == list(ckpt.keys()) == ORDER
-    assert [name for name, _ in ckpt.items()] == ORDER
+    assert list(ckpt) == list(ckpt.keys()) == MODEL_ORDER
+    assert [name for name, _ in ckpt.items()] == MODEL_ORDER
     for (name, array), value in zip(ckpt.items(), ckpt.values()):
-        assert_same_bits(array, TENSORS[name], name)
-        assert_same_bits(value, TENSORS[name], name)
+        assert_same_bits(array, MODEL[name], name)
+        assert_same_bits(value, MODEL[name], name)
 
 
 def test_key_order_is_that_of_the_names_bytes(tmp_path):
@@ -68,6 +61,15 @@ def test_key_order_is_that_of_the_names_bytes(tmp_path):
         assert list(checkpoint.load()) == expected
         assert list(checkpoint.load(reversed(expected))) == expected
         assert [entry.name for entry in checkpoint.entries()] == expected
+
+
+def test_has_no_other_attributes(ckpt):
+    assert not hasattr(ckpt, "__dict__")
+    with pytest.raises(AttributeError):
+        ckpt.verfy = False
+    for name in ("path", "closed", "num_shards"):
+        with pytest.raises(AttributeError):
+            setattr(ckpt, name, 1)
 
 
 def test_containment(ckpt):
@@ -128,7 +130,7 @@ def test_is_immutable(ckpt):
 
 
 def test_names_complete_in_notebooks(ckpt):
-    assert ckpt._ipython_key_completions_() == ORDER
+    assert ckpt._ipython_key_completions_() == MODEL_ORDER
 
 
 # Closing.
@@ -206,8 +208,8 @@ def test_files_are_let_go_with_the_last_user(prefix):
 def test_stays_the_save_that_was_opened(prefix, mmap):
     with tb.open(prefix, mmap=mmap) as checkpoint:
         write_bundle(prefix, {"other": np.zeros(2)})
-        assert list(checkpoint) == ORDER
-        for name, expected in TENSORS.items():
+        assert list(checkpoint) == MODEL_ORDER
+        for name, expected in MODEL.items():
             assert_same_bits(checkpoint[name], expected, name)
     with tb.open(prefix) as checkpoint:
         assert list(checkpoint) == ["other"]
@@ -346,7 +348,7 @@ def test_truncated_file_is_an_error_and_no_crash_when_it_is_read(prefix):
 
 def test_tensorflow_reads_the_same(tmp_path):
     tensorflow_oracle.require()
-    tensorflow_oracle.save(tmp_path / "ckpt", TENSORS.items())
+    tensorflow_oracle.save(tmp_path / "ckpt", MODEL.items())
     with tb.open(tmp_path / "ckpt") as checkpoint:
         assert checkpoint.entries() is not None
         assert {entry.name: entry.tf_dtype for entry in checkpoint.entries()} == tensorflow_oracle.names(

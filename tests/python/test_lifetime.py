@@ -19,31 +19,17 @@ import pytest
 from support.bundle_writer import Bundle
 from support.hashing import assert_same_bits, same_bits
 from support.processes import run_python
+from support.small import MIXED, MIXED_OPTIONS, assert_mixed
 
 import tensorbundle as tb
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 MODES = pytest.mark.parametrize("mmap", [True, False], ids=["map", "read"])
 
-TENSORS = {
-    "bool": np.array([True, False]),
-    "empty": np.zeros((0, 3), "<f4"),
-    "kernel": np.arange(60_000, dtype="<f4").reshape(300, 200),
-    "names": np.array([b"a", b"", b"long" * 100], object),
-    "step": np.array(7, "<i8"),
-}
-OPTIONS = {"alignment": 64, "shards": 2}
-
 
 @pytest.fixture
 def bundle(write_bundle) -> Bundle:
-    return write_bundle(TENSORS, **OPTIONS)
-
-
-def assert_true(arrays: dict[str, np.ndarray]) -> None:
-    assert list(arrays) == list(TENSORS)
-    for name, value in TENSORS.items():
-        assert_same_bits(arrays[name], value, name)
+    return write_bundle(MIXED, **MIXED_OPTIONS)
 
 
 def mappings_of(folder: Path) -> list[str]:
@@ -72,7 +58,7 @@ def test_arrays_outlive_the_checkpoint(bundle, mmap):
     assert ckpt.closed
     del ckpt
     gc.collect()
-    assert_true(arrays)
+    assert_mixed(arrays)
 
 
 @MODES
@@ -82,26 +68,26 @@ def test_arrays_and_the_checkpoint_outlive_the_files(bundle, mmap, verify):
     before = ckpt.load()
     for path in bundle.prefix.parent.iterdir():
         path.unlink()
-    assert_true(before)
-    assert_true(ckpt.load())
-    assert_true(ckpt.load(copy=True))
+    assert_mixed(before)
+    assert_mixed(ckpt.load())
+    assert_mixed(ckpt.load(copy=True))
     assert ckpt.verify()
     ckpt.close()
-    assert_true(before)
+    assert_mixed(before)
 
 
 @MODES
 def test_arrays_and_the_checkpoint_outlive_renaming(write_bundle, tmp_path, mmap):
-    ckpt = tb.open(write_bundle(TENSORS, name="here/ckpt", **OPTIONS).prefix, mmap=mmap)
+    ckpt = tb.open(write_bundle(MIXED, name="here/ckpt", **MIXED_OPTIONS).prefix, mmap=mmap)
     before = ckpt.load()
     (tmp_path / "here").rename(tmp_path / "elsewhere")
-    assert_true(before)
-    assert_true(ckpt.load())
+    assert_mixed(before)
+    assert_mixed(ckpt.load())
 
 
 @MODES
 def test_the_rest_of_a_file_is_kept_by_any_part_of_an_array(bundle, mmap):
-    kernel = TENSORS["kernel"]
+    kernel = MIXED["kernel"]
     array = tb.open(bundle.prefix, mmap=mmap)["kernel"]
     parts = {
         "slice": (array[10:20], kernel[10:20]),
@@ -158,7 +144,7 @@ def test_copies_of_a_checkpoint_close_on_their_own(bundle):
         path.unlink()  # Nothing is opened again.
     ckpt.close()
     for twin in twins:
-        assert_true(twin.load())
+        assert_mixed(twin.load())
         assert (twin == ckpt, twin != ckpt) == (False, True)
         twin.close()
 
@@ -181,13 +167,26 @@ def test_views_stay_read_only(bundle):
         with pytest.raises(ValueError, match="read-only"):
             view[0, 0] = 1
         assert memoryview(view).readonly
-    assert_true(tb.load(bundle.prefix))
+    assert_mixed(tb.load(bundle.prefix))
+
+
+@on_linux
+def test_arrays_without_elements_are_like_the_others(bundle):
+    with tb.open(bundle.prefix, mmap=True) as ckpt:
+        views = [ckpt["empty"], ckpt.read("empty", copy=False), ckpt.load()["empty"], ckpt.lazy("empty")[:, 1:]]
+        copies = [
+            ckpt.read("empty", copy=True),
+            ckpt.read("empty", copy=True, index=...),
+            ckpt.load(copy=True)["empty"],
+        ]
+    assert [array.flags.writeable for array in views] == [False] * 4
+    assert [array.flags.writeable for array in copies] == [True] * 3
 
 
 @MODES
 def test_copies_are_the_users_own(bundle, mmap):
     with tb.open(bundle.prefix, mmap=mmap) as ckpt:
-        for name, value in TENSORS.items():
+        for name, value in MIXED.items():
             copies = [ckpt.read(name, copy=True) for _ in range(2)]
             assert not np.shares_memory(*copies) or not value.size
             for array in copies:
@@ -195,7 +194,7 @@ def test_copies_are_the_users_own(bundle, mmap):
                 array[...] = b"" if value.dtype == object else 0
         kernel = ckpt["kernel"]
         assert (kernel.flags.writeable, kernel.flags.owndata) == (not mmap, not mmap)
-        assert_true(ckpt.load())
+        assert_mixed(ckpt.load())
 
 
 # Nothing leaks.
@@ -214,7 +213,7 @@ def test_mapping_goes_with_the_last_view(bundle, tmp_path):
     part = view[5:7].T
     del view
     assert set(mappings_of(tmp_path)) == {path}
-    assert_same_bits(np.ascontiguousarray(part), np.ascontiguousarray(TENSORS["kernel"][5:7].T))
+    assert_same_bits(np.ascontiguousarray(part), np.ascontiguousarray(MIXED["kernel"][5:7].T))
     del part
     assert mappings_of(tmp_path) == []
 
@@ -229,7 +228,7 @@ def test_descriptors(bundle, tmp_path, mmap, while_open):
     assert len(descriptors_of(tmp_path)) == while_open
     ckpt.close()
     assert descriptors_of(tmp_path) == []
-    assert_true(arrays)
+    assert_mixed(arrays)
 
 
 @on_linux
@@ -399,8 +398,8 @@ def test_spawned_processes_take_checkpoints(bundle, mmap):
         array = pool.apply(operator.getitem, (ckpt, "kernel"))
         rows = pool.apply(operator.getitem, (ckpt.lazy("kernel"), slice(3, 5)))
         entry = pool.apply(operator.attrgetter("shape"), (ckpt.entry("kernel"),))
-    assert_same_bits(array, TENSORS["kernel"])
-    assert_same_bits(rows, TENSORS["kernel"][3:5])
+    assert_same_bits(array, MIXED["kernel"])
+    assert_same_bits(rows, MIXED["kernel"][3:5])
     assert entry == (300, 200)
 
 
@@ -422,7 +421,7 @@ def test_closing_while_others_read(bundle, mmap):
         for reader in readers:
             reader.join()
             assert str(reader.refusal) == f"checkpoint {ckpt.path!r} is closed"
-            assert all(same_bits(each["kernel"], TENSORS["kernel"]) and each["step"] == 7 for each in reader.arrays)
+            assert all(same_bits(each["kernel"], MIXED["kernel"]) and each["step"] == 7 for each in reader.arrays)
             finished += len(reader.arrays)
     assert finished >= 60
 

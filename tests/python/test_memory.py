@@ -89,6 +89,17 @@ def test_verify_of_a_file_that_is_read_takes_little_memory(sparse):
     assert measure(sparse, False, "ckpt.verify()")["peak"] < SLACK
 
 
+@MODES
+@pytest.mark.parametrize(("count", "length"), [(1 << 21, 24), (1, 64 * MIB)], ids=["many", "one"])
+def test_verify_of_strings_takes_the_tensor_once(tmp_path, count, length, mmap):
+    # The bytes, behind their lengths, and a pointer and a size for each string; no Python objects.
+    elements = np.full(count, b"x" * length, object)
+    prefix = Path(tb.save(tmp_path / "x", {"s": elements, "small": np.zeros((10, 10), "<f4")}))
+    taken = measure(prefix, mmap, "ckpt.verify()")
+    assert taken["kept"] < SLACK, taken
+    assert taken["peak"] < os.path.getsize(f"{prefix}.data-00000-of-00001") + 16 * count + SLACK, taken
+
+
 @pytest.mark.parametrize(
     ("expression", "result"),
     [

@@ -9,21 +9,14 @@ import numpy as np
 import pytest
 from support.bundle_writer import Mutations, write_bundle
 from support.hashing import assert_same_bits
+from support.small import MODEL, MODEL_ORDER
 
 import tensorbundle as tb
-
-TENSORS = {
-    "dense/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "dense/bias": np.arange(4, dtype=np.float32),
-    "step": np.array(7, np.int64),
-    "names": [b"one", b"two"],
-}
-ORDER = ["dense/bias", "dense/kernel", "names", "step"]
 
 
 @pytest.fixture
 def prefix(tmp_path) -> Path:
-    return write_bundle(tmp_path / "ckpt", TENSORS).prefix
+    return write_bundle(tmp_path / "ckpt", MODEL).prefix
 
 
 @pytest.mark.parametrize("suffix", ["", ".index", ".data-00000-of-00001"])
@@ -84,7 +77,7 @@ def test_any_positive_number_of_threads(prefix, threads):
 @pytest.mark.parametrize("mmap", [None, True, False])
 def test_both_ways_to_the_bytes_give_the_same(prefix, mmap):
     with tb.open(prefix, mmap=mmap) as checkpoint:
-        for name, expected in TENSORS.items():
+        for name, expected in MODEL.items():
             assert_same_bits(checkpoint[name], expected, name)
 
 
@@ -114,7 +107,7 @@ def test_missing_shard_is_one_warning_and_the_rest_reads(tmp_path):
 
 
 def test_warning_can_be_an_error(tmp_path):
-    write_bundle(tmp_path / "ckpt", TENSORS).data_path().unlink()
+    write_bundle(tmp_path / "ckpt", MODEL).data_path().unlink()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(tb.errors.DamageWarning):
@@ -146,11 +139,11 @@ def test_sound_checkpoint_has_no_problems(prefix):
 
 def test_record_that_makes_no_sense_spoils_only_its_tensor(tmp_path):
     mutate = Mutations(entries={"step": {"raw": b"\xff\xff"}})
-    write_bundle(tmp_path / "ckpt", TENSORS, mutate=mutate)
+    write_bundle(tmp_path / "ckpt", MODEL, mutate=mutate)
     with pytest.warns(tb.errors.DamageWarning):
         checkpoint = tb.open(tmp_path / "ckpt")
-    assert list(checkpoint) == ORDER
-    assert [entry.name for entry in checkpoint.entries()] == ORDER[:3]
+    assert list(checkpoint) == MODEL_ORDER
+    assert [entry.name for entry in checkpoint.entries()] == MODEL_ORDER[:3]
     for read in (checkpoint.entry, checkpoint.read, checkpoint.lazy):
         with pytest.raises(tb.errors.DataLossError) as caught:
             read("step")

@@ -9,30 +9,16 @@ import numpy as np
 import pytest
 from support.bundle_writer import Bundle, build_bundle
 from support.hashing import assert_same_bits
+from support.small import MIXED, MIXED_OPTIONS, assert_mixed
 
 import tensorbundle as tb
 
 MODES = pytest.mark.parametrize("mmap", [True, False], ids=["map", "read"])
 
-TENSORS = {
-    "bool": np.array([True, False]),
-    "empty": np.zeros((0, 3), "<f4"),
-    "kernel": np.arange(60_000, dtype="<f4").reshape(300, 200),
-    "names": np.array([b"a", b"", b"long" * 100], object),
-    "step": np.array(7, "<i8"),
-}
-OPTIONS = {"alignment": 64, "shards": 2}
-
 
 @pytest.fixture
 def bundle(write_bundle) -> Bundle:
-    return write_bundle(TENSORS, **OPTIONS)
-
-
-def assert_true(arrays: dict[str, np.ndarray]) -> None:
-    assert list(arrays) == list(TENSORS)
-    for name, value in TENSORS.items():
-        assert_same_bits(arrays[name], value, name)
+    return write_bundle(MIXED, **MIXED_OPTIONS)
 
 
 @MODES
@@ -43,7 +29,7 @@ def test_pickle_opens_the_same_save(bundle, mmap):
                 assert twin is not ckpt
                 assert twin.path == ckpt.path
                 assert twin._options == {"verify": False, "mmap": mmap, "threads": 3}
-                assert_true(twin.load())
+                assert_mixed(twin.load())
         assert len(pickle.dumps(ckpt)) < 1000
 
 
@@ -51,20 +37,20 @@ def test_pickle_is_of_the_absolute_path(bundle, monkeypatch):
     monkeypatch.chdir(bundle.prefix.parent)
     pickled = pickle.dumps(tb.open("ckpt"))
     monkeypatch.chdir("/")
-    assert_true(pickle.loads(pickled).load())
+    assert_mixed(pickle.loads(pickled).load())
 
 
 @pytest.mark.parametrize("change", ["values", "names", "order of the data"])
 def test_pickle_of_another_save(bundle, change):
     pickled = pickle.dumps(tb.open(bundle.prefix))
-    other = dict(TENSORS)
+    other = dict(MIXED)
     if change == "values":
         other["step"] = np.array(8, "<i8")
     elif change == "names":
         other["more"] = np.int8(1)
     else:
         other = dict(reversed(other.items()))
-    image = build_bundle(other, **OPTIONS)
+    image = build_bundle(other, **MIXED_OPTIONS)
     for name, data in image.files(bundle.prefix.name).items():
         bundle.prefix.with_name(name).write_bytes(data)
     with pytest.raises(tb.errors.DataLossError, match="another save is at") as caught:
@@ -87,8 +73,8 @@ def test_arrays_pickle_by_value(bundle, mmap):
     for path in bundle.prefix.parent.iterdir():
         path.unlink()
     for data in pickled:
-        assert_true(pickle.loads(data))
-    assert_true(copy.deepcopy(arrays))
+        assert_mixed(pickle.loads(data))
+    assert_mixed(copy.deepcopy(arrays))
 
 
 def test_entries_reports_and_lazy_tensors_pickle(bundle):
@@ -96,7 +82,7 @@ def test_entries_reports_and_lazy_tensors_pickle(bundle):
         entries = ckpt.entries()
         assert pickle.loads(pickle.dumps(entries)) == entries
         lazy = pickle.loads(pickle.dumps(ckpt.lazy("kernel")))
-        assert_same_bits(lazy[7], TENSORS["kernel"][7])
+        assert_same_bits(lazy[7], MIXED["kernel"][7])
         path = bundle.data_path(ckpt.entry("kernel").shard)
         damaged = bytearray(path.read_bytes())
         damaged[ckpt.entry("kernel").offset] ^= 1

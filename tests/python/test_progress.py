@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 
+import numpy as np
 import pytest
+from support.sparse import write_sparse
 
+import tensorbundle as tb
 from tensorbundle.progress import reporting
 
 
@@ -86,3 +89,37 @@ def test_nothing_without_rich(as_terminal, monkeypatch):
 def test_anything_else_is_refused(progress):
     with pytest.raises(TypeError, match=r"^progress must be True or a function"), reporting(progress, "loading"):
         pass
+
+
+# A call that the function ends.
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """Takes longer than it is from one call of the function to the next."""
+    shapes = {f"w{number}": (1 << 14, 1 << 10) for number in range(4)}
+    return write_sparse(tmp_path_factory.mktemp("numbers") / "ckpt", shapes).prefix
+
+
+@pytest.fixture(scope="module")
+def strings(tmp_path_factory):
+    """The same, of strings: one tensor, which is looked through in one go."""
+    elements = np.full(1 << 22, b"x" * 24, object)
+    return tb.save(tmp_path_factory.mktemp("strings") / "ckpt", {"s": elements}, durable=False)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("mmap", [True, False], ids=["map", "read"])
+@pytest.mark.parametrize("contents", ["numbers", "strings"])
+@pytest.mark.parametrize("call", ["load", "verify"])
+def test_function_that_raised_is_not_called_again(request, contents, call, mmap, threads):
+    calls = []
+
+    def stop(*call):
+        calls.append(call)
+        raise RuntimeError("enough")
+
+    ckpt = tb.open(request.getfixturevalue(contents), mmap=mmap, threads=threads)
+    with ckpt, pytest.raises(RuntimeError, match=r"^enough$"):
+        ckpt.verify(progress=stop) if call == "verify" else ckpt.load(copy=True, progress=stop)
+    assert len(calls) == 1

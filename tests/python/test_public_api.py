@@ -16,7 +16,25 @@ from support.paths import REPOSITORY
 
 import tensorbundle as tb
 
-NAMES = ["Checkpoint", "Damage", "Entry", "LazyTensor", "VerifyReport", "__version__", "errors", "load", "open"]
+NAMES = [
+    "Checkpoint",
+    "CheckpointManager",
+    "CheckpointState",
+    "CheckpointWriter",
+    "Damage",
+    "Entry",
+    "LazyTensor",
+    "VerifyReport",
+    "__version__",
+    "edit",
+    "errors",
+    "latest_checkpoint",
+    "load",
+    "merge",
+    "open",
+    "save",
+]
+CLASSES = [name for name in NAMES if name[0].isupper()]
 PACKAGE = Path(tb.__file__).parent
 
 
@@ -69,6 +87,7 @@ tensorbundle.errors
 print(sorted(name for name in set(sys.modules) - before if name.partition(".")[0] in ("numpy", "google", "ml_dtypes")))
 tensorbundle.open, tensorbundle.load, tensorbundle.Checkpoint, tensorbundle.Entry, tensorbundle.__version__
 tensorbundle.LazyTensor, tensorbundle.VerifyReport
+tensorbundle.CheckpointManager("nowhere"), tensorbundle.CheckpointState, tensorbundle.latest_checkpoint("nowhere")
 print(sorted(name for name in set(sys.modules) - before if name.partition(".")[0] in ("numpy", "google", "ml_dtypes")))
 """
     assert run(program) == ["['tensorbundle']", "[]", "[]"]
@@ -79,7 +98,7 @@ def test_import_takes_little_time():
     assert min(float(run(program)[0]) for _ in range(5)) < 0.030
 
 
-@pytest.mark.parametrize("name", ["Checkpoint", "LazyTensor", "VerifyReport", "Damage", "Entry"])
+@pytest.mark.parametrize("name", CLASSES)
 def test_classes_live_where_users_find_them(name):
     kind = getattr(tb, name)
     assert kind.__module__ == "tensorbundle"

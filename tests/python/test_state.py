@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import math
+import os
+import pickle
+import stat
 import tracemalloc
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import corpus, tensorflow_oracle
 
+import tensorbundle as tb
 from tensorbundle import errors, state
 
 USUAL = b"""model_checkpoint_path: "ckpt-2"
@@ -23,7 +31,7 @@ last_preserved_timestamp: 1546300799.5
 
 
 def latest(text: bytes) -> str:
-    return state.parse(b"model_checkpoint_path: " + text).latest
+    return state.parse(b"model_checkpoint_path: " + text).model_checkpoint_path
 
 
 def error_of(text: bytes) -> errors.DataLossError:
@@ -35,10 +43,7 @@ def error_of(text: bytes) -> errors.DataLossError:
 
 def test_usual_file():
     parsed = state.parse(USUAL)
-    assert parsed.latest == "ckpt-2"
-    assert parsed.all == ("ckpt-1", "ckpt-2")
-    assert parsed.timestamps == (1546300800.25, 1546300801.0)
-    assert parsed.last_preserved == 1546300799.5
+    assert parsed == state.CheckpointState("ckpt-2", ("ckpt-1", "ckpt-2"), (1546300800.25, 1546300801.0), 1546300799.5)
 
 
 def test_empty_file_names_nothing():
@@ -47,7 +52,7 @@ def test_empty_file_names_nothing():
 
 
 def test_last_of_a_repeated_singular_field_counts():
-    assert state.parse(b'model_checkpoint_path: "a" model_checkpoint_path: "b"').latest == "b"
+    assert state.parse(b'model_checkpoint_path: "a" model_checkpoint_path: "b"').model_checkpoint_path == "b"
 
 
 @pytest.mark.parametrize(
@@ -87,11 +92,11 @@ def test_strings(text, expected):
     ],
 )
 def test_numbers(text, expected):
-    assert state.parse(b"last_preserved_timestamp: " + text).last_preserved == expected
+    assert state.parse(b"last_preserved_timestamp: " + text).last_preserved_timestamp == expected
 
 
 def test_not_a_number_is_one():
-    value = state.parse(b"last_preserved_timestamp: nan").last_preserved
+    value = state.parse(b"last_preserved_timestamp: nan").last_preserved_timestamp
     assert math.isnan(value)
 
 
@@ -100,8 +105,8 @@ def test_lists_separators_and_comments():
         b'# head\nall_model_checkpoint_paths: ["a", \'b\' "c"] ; # tail\nall_model_checkpoint_paths:"d",'
         b"all_model_checkpoint_timestamps: [ ]\nall_model_checkpoint_timestamps: [1, 2.5]"
     )
-    assert parsed.all == ("a", "bc", "d")
-    assert parsed.timestamps == (1.0, 2.5)
+    assert parsed.all_model_checkpoint_paths == ("a", "bc", "d")
+    assert parsed.all_model_checkpoint_timestamps == (1.0, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +161,10 @@ def test_long_texts_take_memory_in_proportion(filling):
     count = 200_000
     text = b'model_checkpoint_path: "x" ' + filling * count
     tracemalloc.start()
-    parsed = state.parse(text)
+    name = state.parse(text).model_checkpoint_path
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(parsed.latest) == (1 + count if filling.strip()[:1] in b"'\"" and filling.strip() else 1)
+    assert len(name) == (1 + count if filling.strip()[:1] in b"'\"" and filling.strip() else 1)
     assert peak < 100 * len(text)
 
 
@@ -189,10 +194,12 @@ def test_reads_what_tensorflow_reads(text, tmp_path):
     tf = tensorflow_oracle.require()
     (tmp_path / "checkpoint").write_bytes(text)
     proto = tf.train.get_checkpoint_state(str(tmp_path))
-    parsed = state.read(tmp_path / "checkpoint")
-    assert parsed.candidates(tmp_path) == [proto.model_checkpoint_path]
-    assert [str(tmp_path / name) for name in parsed.all] == list(proto.all_model_checkpoint_paths)
-    assert parsed.timestamps == tuple(proto.all_model_checkpoint_timestamps)
+    assert tb.CheckpointState.read(tmp_path) == tb.CheckpointState(
+        proto.model_checkpoint_path,
+        tuple(proto.all_model_checkpoint_paths),
+        tuple(proto.all_model_checkpoint_timestamps),
+        proto.last_preserved_timestamp,
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,26 +214,26 @@ def test_reads_what_tensorflow_reads(text, tmp_path):
     ],
 )
 def test_candidates(name, expected):
-    assert state.CheckpointState(name).candidates("/d") == expected
+    assert state.candidates(state.CheckpointState(name), "/d/checkpoint") == expected
 
 
 @pytest.mark.parametrize("name", ["..", "../ckpt", "sub/../../ckpt", "./../d/ckpt"])
 def test_relative_prefix_may_not_leave_the_directory(name):
     with pytest.raises(errors.DataLossError) as caught:
-        state.CheckpointState(name).candidates("/d")
+        state.candidates(state.CheckpointState(name), "/d/checkpoint")
     assert str(caught.value) == f"'/d/checkpoint' names {name!r}, which is outside its directory"
 
 
 @pytest.mark.parametrize("name", ["a\0/b*", "/a\0/ckpt", "gs://a\0/ckpt"])
 def test_prefix_may_not_have_a_nul(name):
     with pytest.raises(errors.DataLossError) as caught:
-        state.CheckpointState(name).candidates("/d")
+        state.candidates(state.CheckpointState(name), "/d/checkpoint")
     assert str(caught.value) == f"'/d/checkpoint' names {name!r}, which no file can be named"
 
 
 def test_empty_prefix_is_an_error():
     with pytest.raises(errors.DataLossError) as caught:
-        state.CheckpointState("").candidates("/d")
+        state.candidates(state.CheckpointState(""), "/d/checkpoint")
     assert str(caught.value) == "'/d/checkpoint' names no checkpoint: its model_checkpoint_path is empty"
 
 
@@ -239,5 +246,336 @@ def test_corpus_state_files_read_as_tensorflow_reads_them(sample):
                 state.read(path)
             continue
         parsed = state.read(path)
-        assert parsed.latest == described["model_checkpoint_path"]
-        assert list(parsed.all) == described["all_model_checkpoint_paths"]
+        assert parsed.model_checkpoint_path == described["model_checkpoint_path"]
+        assert list(parsed.all_model_checkpoint_paths) == described["all_model_checkpoint_paths"]
+
+
+# Reading as TensorFlow does.
+
+
+def write_text(directory: Path, text: bytes, name: str = "checkpoint") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(text)
+    return directory / name
+
+
+def test_read_joins_prefixes_to_the_directory(tmp_path, monkeypatch):
+    file = write_text(tmp_path / "run", USUAL)
+    expected = tb.CheckpointState(
+        f"{tmp_path}/run/ckpt-2",
+        (f"{tmp_path}/run/ckpt-1", f"{tmp_path}/run/ckpt-2"),
+        (1546300800.25, 1546300801.0),
+        1546300799.5,
+    )
+    assert tb.CheckpointState.read(file.parent) == expected
+    assert tb.CheckpointState.read(str(file)) == expected
+    monkeypatch.chdir(file.parent)
+    assert tb.CheckpointState.read(".").model_checkpoint_path == "./ckpt-2"
+    assert tb.CheckpointState.read("checkpoint").model_checkpoint_path == "ckpt-2"
+    assert tb.CheckpointState.read("").model_checkpoint_path == "ckpt-2"
+
+
+@pytest.mark.parametrize(
+    ("written", "joined"),
+    [
+        ("/elsewhere/ckpt-1", "/elsewhere/ckpt-1"),
+        ("gs://bucket/ckpt-1", "gs://bucket/ckpt-1"),
+        ("sub/./ckpt-1", "{}/sub/./ckpt-1"),
+        ("../other/ckpt-1", "{}/../other/ckpt-1"),
+    ],
+)
+def test_read_takes_prefixes_as_they_are(tmp_path, written, joined):
+    write_text(tmp_path, f'model_checkpoint_path: "{written}"'.encode())
+    assert tb.CheckpointState.read(tmp_path) == tb.CheckpointState(joined.format(tmp_path))
+
+
+def test_read_without_a_file(tmp_path):
+    (tmp_path / "has a directory" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "nothing", tmp_path / "has a directory", tmp_path / "file" / "x", "x" * 300):
+        assert tb.CheckpointState.read(path) is None
+        assert tb.latest_checkpoint(path) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_read_does_not_wait_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "checkpoint")
+    assert tb.CheckpointState.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("read", [tb.CheckpointState.read, tb.latest_checkpoint])
+def test_what_is_no_state_file_is_ignored_with_a_warning(tmp_path, read):
+    file = write_text(tmp_path, b"\nversion 1")
+    with pytest.warns(errors.DamageWarning) as caught:
+        assert read(tmp_path) is None
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"{str(file)!r} is not a state file of TensorFlow's, or is damaged: line 2: "
+        "a state file has no field 'version'; the file is ignored"
+    )
+    assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("read", [tb.CheckpointState.read, tb.latest_checkpoint])
+def test_file_that_names_nothing_is_a_value_error(tmp_path, read):
+    file = write_text(tmp_path, b'all_model_checkpoint_paths: "a"')
+    with pytest.raises(ValueError, match="names no checkpoint: its model_checkpoint_path is empty") as caught:
+        read(tmp_path)
+    assert caught.value.path == str(file)
+
+
+# The latest checkpoint.
+
+
+def make_checkpoint(prefix: Path, suffix: str = ".index") -> str:
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    Path(f"{prefix}{suffix}").touch()
+    return str(prefix)
+
+
+def test_latest_checkpoint(tmp_path):
+    prefix = make_checkpoint(tmp_path / "ckpt-2")
+    write_text(tmp_path, USUAL)
+    assert tb.latest_checkpoint(tmp_path) == prefix
+    assert tb.latest_checkpoint(str(tmp_path), "checkpoint") == prefix
+    assert tb.latest_checkpoint(tmp_path, "other") is None
+
+
+def test_latest_checkpoint_of_a_relative_directory(tmp_path, monkeypatch):
+    make_checkpoint(tmp_path / "run" / "ckpt-2")
+    write_text(tmp_path / "run", USUAL)
+    monkeypatch.chdir(tmp_path)
+    assert tb.latest_checkpoint("run") == "run/ckpt-2"
+    monkeypatch.chdir("run")
+    assert tb.latest_checkpoint("") == "ckpt-2"
+
+
+def test_latest_checkpoint_does_not_fall_back_to_older_ones(tmp_path):
+    make_checkpoint(tmp_path / "ckpt-1")
+    make_checkpoint(tmp_path / "ckpt-2", ".data-00000-of-00001")
+    make_checkpoint(tmp_path / "ckpt-20")
+    write_text(tmp_path, USUAL)
+    assert tb.latest_checkpoint(tmp_path) is None
+
+
+def test_latest_checkpoint_of_a_directory_that_was_moved(tmp_path):
+    write_text(tmp_path / "new", b'model_checkpoint_path: "/old/place/ckpt-2"')
+    assert tb.latest_checkpoint(tmp_path / "new") is None
+    prefix = make_checkpoint(tmp_path / "new" / "ckpt-2")
+    assert tb.latest_checkpoint(tmp_path / "new") == prefix
+
+
+def test_latest_checkpoint_may_not_leave_the_directory(tmp_path):
+    make_checkpoint(tmp_path / "ckpt-2")
+    file = write_text(tmp_path / "run", b'model_checkpoint_path: "../ckpt-2"')
+    with pytest.raises(errors.DataLossError) as caught:
+        tb.latest_checkpoint(tmp_path / "run")
+    assert str(caught.value) == f"{str(file)!r} names '../ckpt-2', which is outside its directory"
+
+
+@pytest.mark.parametrize(
+    "name", ["ckpt [1]-2", "back\\slash-2", "what?-2", "st*r-2", "gr\u00fc\u00df-2", "by\udcffte-2"]
+)
+def test_names_are_taken_literally(tmp_path, name):
+    prefix = make_checkpoint(tmp_path / name / name)
+    tb.CheckpointState(prefix).write(tmp_path / name)
+    assert tb.latest_checkpoint(tmp_path / name) == prefix
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "found"),
+    [
+        ("old-1", "old-1", True),
+        ("old-1-?????-of-00002", "old-1-00001-of-00002", True),
+        ("old-1-?????-of-00002", "old-1-00001-of-00003", False),
+        ("old-1-?????-of-00002", "old-11-00001-of-00002", False),
+        ("old-1-*", "old-1-00001-of-00002", False),
+        ("gone/old-1-?????-of-00002", "old-1-00001-of-00002", False),
+    ],
+)
+def test_latest_checkpoint_of_the_v1_format(tmp_path, name, there, found):
+    make_checkpoint(tmp_path / there, "")
+    write_text(tmp_path, f'model_checkpoint_path: "{name}"'.encode())
+    assert tb.latest_checkpoint(tmp_path) == (str(tmp_path / name) if found else None)
+
+
+# Writing.
+
+
+def test_value_is_immutable():
+    value = tb.CheckpointState("a", ("a",), (1.0,))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        value.model_checkpoint_path = "b"
+    assert len({value, tb.CheckpointState("a", ("a",), (1.0,), 0.0)}) == 1
+    assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_write_gives_the_usual_file(tmp_path):
+    state_of_run = tb.CheckpointState(
+        str(tmp_path / "ckpt-2"),
+        (str(tmp_path / "ckpt-1"), str(tmp_path / "ckpt-2")),
+        (1546300800.25, 1546300801.0),
+        1546300799.5,
+    )
+    assert state_of_run.write(tmp_path) is None
+    assert (tmp_path / "checkpoint").read_bytes() == USUAL
+    assert tb.CheckpointState.read(tmp_path) == state_of_run
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_write_under_another_name(tmp_path):
+    tb.CheckpointState(str(tmp_path / "a")).write(str(tmp_path), "best", durable=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    assert tb.CheckpointState.read(tmp_path / "best") == tb.CheckpointState(str(tmp_path / "a"))
+
+
+def test_zero_is_left_out_and_minus_zero_is_not():
+    assert state.encode(state.CheckpointState("")) == b""
+    assert state.encode(state.CheckpointState("", (), (0.0,), -0.0)) == (
+        b"all_model_checkpoint_timestamps: 0.0\nlast_preserved_timestamp: -0.0\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("directory", "prefix", "written"),
+    [
+        ("run", "run/ckpt-1", "ckpt-1"),
+        ("run", "{cwd}/run/ckpt-1", "ckpt-1"),
+        ("{cwd}/run", "run/sub/ckpt-1", "sub/ckpt-1"),
+        ("run/", "run//ckpt-1", "ckpt-1"),
+        ("./run/.", "run/ckpt-1", "ckpt-1"),
+        ("../here/run", "../here/run/ckpt-1", "ckpt-1"),
+        (".", "ckpt-1", "ckpt-1"),
+        ("", "ckpt-1", "ckpt-1"),
+        ("run", "run-2/ckpt-1", "{cwd}/run-2/ckpt-1"),
+        ("run", "ckpt-1", "{cwd}/ckpt-1"),
+        ("run", "/elsewhere/ckpt-1", "/elsewhere/ckpt-1"),
+        ("run", "run", "{cwd}/run"),
+        # Where this is depends on what `sub` is.
+        ("run", "run/sub/../ckpt-1", "{cwd}/run/sub/../ckpt-1"),
+        ("run", "gs://bucket/ckpt-1", "gs://bucket/ckpt-1"),
+    ],
+)
+def test_prefixes_inside_the_directory_are_written_relative_to_it(tmp_path, monkeypatch, directory, prefix, written):
+    here = tmp_path / "here"
+    (here / "run").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    directory, prefix, written = (text.format(cwd=here) for text in (directory, prefix, written))
+    tb.CheckpointState(prefix, (prefix,)).write(directory)
+    parsed = state.read(os.path.join(directory, "checkpoint"))
+    assert parsed == state.CheckpointState(written, (written,))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (tb.CheckpointState(""), "model_checkpoint_path is empty"),
+        (tb.CheckpointState("a\0b"), r"no file can be named 'a\\x00b'"),
+        (tb.CheckpointState("a", ("a\0", "a")), r"no file can be named 'a\\x00'"),
+        (tb.CheckpointState("a", ("a", "b"), (1.0,)), "1 timestamps for 2 checkpoints"),
+    ],
+)
+def test_what_could_not_be_used_is_not_written(tmp_path, value, message):
+    with pytest.raises(ValueError, match=message):
+        value.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_has_the_permissions_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        tb.CheckpointState("a").write(tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "checkpoint").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "write"])
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch, call):
+    write_text(tmp_path, USUAL)
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="full"):
+        tb.CheckpointState("a").write(tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert (tmp_path / "checkpoint").read_bytes() == USUAL
+
+
+def test_short_writes_are_continued(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
+    tb.CheckpointState("a" * 100).write(tmp_path)
+    monkeypatch.undo()
+    assert state.read(tmp_path / "checkpoint").model_checkpoint_path.endswith("/" + "a" * 100)
+
+
+def test_write_into_a_directory_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        tb.CheckpointState("a").write(tmp_path / "none")
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_durable_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, durable):
+    done = []
+
+    def record(call):
+        real = getattr(os, call)
+
+        def recorded(first, *rest):
+            named = first if isinstance(first, str) else os.readlink(f"/proc/self/fd/{first}")
+            done.append((call, os.path.basename(named).partition(".tmp")[0]))
+            return real(first, *rest)
+
+        return recorded
+
+    for call in ("fsync", "replace"):
+        monkeypatch.setattr(os, call, record(call))
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("no /proc")
+    tb.CheckpointState("a").write(tmp_path, durable=durable)
+    assert done == (
+        [("fsync", "checkpoint"), ("replace", "checkpoint"), ("fsync", tmp_path.name)]
+        if durable
+        else [("replace", "checkpoint")]
+    )
+
+
+def test_file_system_without_directories_to_sync(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no such thing")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    tb.CheckpointState("a").write(tmp_path)
+    assert (tmp_path / "checkpoint").exists()
+
+
+PREFIXES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=20)
+TIMES = st.floats() | st.floats(1.5e9, 2e9)
+
+
+def same_floats(a: Iterable[float], b: Iterable[float]) -> bool:
+    return list(map(repr, a)) == list(map(repr, b))
+
+
+@given(st.lists(st.tuples(PREFIXES, TIMES), min_size=1, max_size=4), TIMES, st.booleans())
+def test_what_is_written_is_read(checkpoints, preserved, with_times):
+    prefixes, times = zip(*checkpoints)
+    value = state.CheckpointState(prefixes[-1], prefixes, times if with_times else (), preserved)
+    parsed = state.parse(state.encode(value))
+    assert parsed.model_checkpoint_path == value.model_checkpoint_path
+    assert parsed.all_model_checkpoint_paths == value.all_model_checkpoint_paths
+    assert same_floats(parsed.all_model_checkpoint_timestamps, value.all_model_checkpoint_timestamps)
+    assert same_floats([parsed.last_preserved_timestamp], [value.last_preserved_timestamp])
+
+
+def test_names_of_any_bytes_are_written_and_read():
+    name = os.fsdecode(bytes(range(1, 256)))
+    assert state.parse(state.encode(state.CheckpointState(name))).model_checkpoint_path == name

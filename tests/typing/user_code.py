@@ -81,6 +81,25 @@ assert_type(report.damaged[0].expected, int | None)
 with tb.open("run/ckpt") as opened:
     assert_type(opened, tb.Checkpoint)
 
+# One directory, many checkpoints.
+assert_type(tb.latest_checkpoint(Path("run")), str | None)
+assert_type(tb.latest_checkpoint("run", "best"), str | None)
+state = tb.CheckpointState.read("run")
+assert_type(state, tb.CheckpointState | None)
+state = tb.CheckpointState("run/ckpt-2", ("run/ckpt-1", "run/ckpt-2"), (1.5, 2.5), last_preserved_timestamp=0.5)
+assert_type(state.all_model_checkpoint_paths, tuple[str, ...])
+assert_type(state.all_model_checkpoint_timestamps, tuple[float, ...])
+state.write(Path("run"), durable=False)
+manager = tb.CheckpointManager("run", 3, keep_checkpoint_every_n_hours=0.5, checkpoint_name="c", shards=2)
+assert_type(tb.CheckpointManager(Path("run"), max_to_keep=None, progress=show), tb.CheckpointManager)
+assert_type(manager.save({"w": out}), str)
+assert_type(manager.save([("w", out)], np.int64(3)), str)
+assert_type(manager.checkpoints, list[str])
+assert_type(manager.latest_checkpoint, str | None)
+assert_type(manager.directory, str)
+assert_type(manager.load(["w"], copy=True), dict[str, NDArray[Any]])
+assert_type(manager.open(mmap=False), tb.Checkpoint)
+
 # Errors.
 try:
     ckpt["w"]
@@ -108,5 +127,9 @@ ckpt.read("w", out=[0.0])  # type: ignore[arg-type]
 ckpt.load(progress=5)  # type: ignore[arg-type]
 ckpt.load(include=5)  # type: ignore[arg-type]
 report.checked = 5  # type: ignore[misc]
+state.model_checkpoint_path = "x"  # type: ignore[misc]
+tb.CheckpointManager("run", shard=2)  # type: ignore[call-arg]
+tb.CheckpointManager("run", shards="2")  # type: ignore[arg-type]
+manager.latest_checkpoint = "x"  # type: ignore[misc]
 entry.name = "x"  # type: ignore[misc]
 lazy.shape = ()  # type: ignore[misc]

@@ -2,20 +2,4 @@
 
 from benchmarks.python.rivals.load_cold import sequential
 
-SIZE = 1 * sequential.MIB
-
-
-def prepare(job):
-    return job.data
-
-
-def run(path, _turn):
-    return sequential.read(path, SIZE)
-
-
-def answer(count):
-    return {"size": count}
-
-
-def check(path):
-    return {"words": sequential.sum_words(path, SIZE)}
+prepare, run, answer, check = sequential.functions_of_rival(1 * sequential.MIB)

@@ -36,3 +36,21 @@ def sum_words(path, size, flags=0):
         total += int(np.frombuffer(block[:whole], np.uint64).sum(dtype=np.uint64))
         total += int.from_bytes(bytes(block[whole:]), sys.byteorder)
     return total % 2**64
+
+
+def functions_of_rival(size):
+    """``prepare``, ``run``, ``answer`` and ``check`` of the rival that reads so many bytes at a time."""
+
+    def prepare(job):
+        return job.data
+
+    def run(path, _turn):
+        return read(path, size)
+
+    def answer(count):
+        return {"size": count}
+
+    def check(path):
+        return {"words": sum_words(path, size)}
+
+    return prepare, run, answer, check

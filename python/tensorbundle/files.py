@@ -1,0 +1,104 @@
+"""What is at a path, what a path means, and replacing a small file at one stroke."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+
+
+def is_file(path: str) -> bool:
+    """True for a regular file. The system's refusal to look is an error."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_directory(path: str) -> bool:
+    """True for a directory. The system's refusal to look is an error."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def _mode(path: str) -> int:
+    """Type and permissions of what is at ``path``, 0 for nothing."""
+    try:
+        return os.stat(path).st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return 0
+        raise
+
+
+def absolute(path: str) -> str:
+    """The path from the root, tidied as far as that can't change its meaning: ``..`` may follow a symbolic link."""
+    # The working directory may be gone, which is nothing to an absolute path.
+    from_root = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    if ".." in from_root.split(os.sep):
+        return from_root
+    tidy = os.path.normpath(from_root)
+    return tidy if os.path.basename(from_root) else os.path.join(tidy, "")
+
+
+def relative(path: str, directory: str) -> str | None:
+    """The path seen from a directory that it lies in, by its name; None if it doesn't."""
+    base = os.path.join(absolute(directory), "")
+    from_root = absolute(path)
+    if not from_root.startswith(base):
+        return None
+    inside = from_root[len(base) :]
+    return None if not inside or ".." in inside.split(os.sep) else inside
+
+
+def replace(path: str, content: bytes, *, durable: bool) -> None:
+    """Puts a file in place of what is at ``path``: there is the old content or the new one at any moment.
+
+    Args:
+        path: Where; its directory exists.
+        content: All of the new file.
+        durable: True: the new file survives a power cut. False: it survives the end of the process.
+
+    Raises:
+        OSError: It can't be written. What was there is there still.
+    """
+    temporary = f"{path}.tmp{secrets.token_hex(16)}"  # As TensorFlow names its own.
+    try:
+        with open(temporary, "xb", buffering=0) as file:
+            _write_all(file.fileno(), content)
+            if durable:
+                _sync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        _sync_directory(os.path.dirname(path) or os.curdir)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync(descriptor: int) -> None:
+    """Returns once the bytes are on the disk, and not merely in its cache, as far as the system can tell."""
+    import fcntl
+
+    full = getattr(fcntl, "F_FULLFSYNC", None)  # On macOS, where fsync leaves them in that cache.
+    if full is not None:
+        with contextlib.suppress(OSError):  # Some file systems don't know it.
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system knows no such thing.
+            raise
+    finally:
+        os.close(descriptor)
