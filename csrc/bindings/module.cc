@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterEntry(module);
   tensorbundle::bindings::RegisterCheckpoint(module);
   tensorbundle::bindings::RegisterWriter(module);
+  tensorbundle::bindings::RegisterEdits(module);
 }

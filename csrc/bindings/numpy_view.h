@@ -12,6 +12,7 @@
 #include "tensorbundle/checkpoint.h"
 #include "tensorbundle/dtype.h"
 #include "tensorbundle/status.h"
+#include "tensorbundle/string_array.h"
 
 namespace tensorbundle::bindings {
 
@@ -44,8 +45,9 @@ class ViewMaker {
   pybind11::object last_capsule_;
 };
 
-// Puts bytes objects into an object array of as many elements, and drops what was there.
-void FillStrings(const std::vector<ByteView>& strings, pybind11::handle array);
+// Puts bytes objects into an object array of as many elements. `is_new` says that NewArray made it and it still holds
+// nulls; otherwise what was there is dropped.
+void FillStrings(const StringArray& strings, bool is_new, pybind11::handle array);
 
 }  // namespace tensorbundle::bindings
 

@@ -58,13 +58,14 @@ py::list ReadArrays(const Checkpoint& checkpoint, const std::vector<const Entry*
   }
   std::vector<py::object> targets(entries.size());
   std::vector<ReadRequest> requests(entries.size());
+  std::vector<bool> is_new(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     const py::object out = outs.is_none() ? py::object() : py::object(outs[py::int_(i)]);
+    is_new[i] = !out || out.is_none();
     targets[i] = TargetArray(checkpoint, *entries[i], mode, out);
     requests[i] = {entries[i], mode, nullptr, false};
     if (targets[i] && !IsStrings(*entries[i])) {
-      const bool is_out = out && !out.is_none();
-      requests[i] = {entries[i], CopyMode::kAlways, static_cast<uint8_t*>(ArrayData(targets[i])), is_out};
+      requests[i] = {entries[i], CopyMode::kAlways, static_cast<uint8_t*>(ArrayData(targets[i])), !is_new[i]};
     }
   }
   PythonProgress python_progress(progress);
@@ -78,7 +79,7 @@ py::list ReadArrays(const Checkpoint& checkpoint, const std::vector<const Entry*
   for (size_t i = 0; i < entries.size(); ++i) {
     Tensor& tensor = (*tensors)[i];
     if (!targets[i]) targets[i] = views.Make(tensor.dtype, tensor.shape, tensor.data);
-    if (IsStrings(*entries[i])) FillStrings(tensor.strings, targets[i]);
+    if (IsStrings(*entries[i])) FillStrings(tensor.strings, is_new[i], targets[i]);
     PyList_SET_ITEM(arrays.ptr(), static_cast<Py_ssize_t>(i), targets[i].release().ptr());
   }
   return arrays;
@@ -97,7 +98,7 @@ py::object ReadRegionArray(const Checkpoint& checkpoint, const Entry& entry, con
   // The interpreter keeps the checkpoint alive as long as a method of it runs; `array` keeps the memory.
   const auto tensor = WithoutGil([&] { return checkpoint.ReadRegion(entry, region, destination, options); });
   python_progress.Unwrap(tensor.status());
-  if (IsStrings(entry)) FillStrings(tensor->strings, array);
+  if (IsStrings(entry)) FillStrings(tensor->strings, out.is_none(), array);
   return array;
 }
 

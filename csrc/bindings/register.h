@@ -11,6 +11,7 @@ void RegisterCrc32c(pybind11::module_& module);
 void RegisterEntry(pybind11::module_& module);
 void RegisterCheckpoint(pybind11::module_& module);
 void RegisterWriter(pybind11::module_& module);
+void RegisterEdits(pybind11::module_& module);
 
 }  // namespace tensorbundle::bindings
 

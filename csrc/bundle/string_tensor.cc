@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,6 +22,9 @@ constexpr size_t kChecksumBytes = 4;
 
 // Summed between two calls of keep_going.
 constexpr size_t kStepBytes = size_t{8} << 20;
+
+// Lengths that are read at once: the checksum of many bytes is much faster than that of four at a time.
+constexpr size_t kBatchLengths = 512;
 
 // What any element takes of the stored bytes: one for its length, and a checksum of its own if it is a variant.
 constexpr uint64_t kMinStringBytes = 1;
@@ -42,8 +46,8 @@ T LoadWritten(const uint8_t* bytes, bool foreign_byte_order) {
   return foreign_byte_order ? ByteSwap(value) : value;
 }
 
-// Takes a length off the front of *input, or returns false, as TakeVarint64. Most are one byte, and a million of them
-// should cost little; an optional of each would go through memory, and so would *input if its address got about.
+// Takes a length off the front of *input, or returns false, as TakeVarint64. An optional of each would go through
+// memory, and so would *input if its address got about.
 inline bool TakeLength(ByteView* input, uint64_t* length) {
   if (!input->empty() && (*input)[0] < 0x80) {
     *length = (*input)[0];
@@ -70,6 +74,14 @@ inline size_t StoreCovered(uint64_t length, bool foreign_byte_order, uint8_t* by
   return sizeof(narrow);
 }
 
+// True if each of these lengths is one byte, as most are. A loop without a way out, for the sake of vector
+// instructions.
+bool AreAllShort(ByteView lengths) {
+  uint8_t any = 0;
+  for (const uint8_t byte : lengths) any |= byte;
+  return any < 0x80;
+}
+
 // What the lengths of a string tensor say.
 struct Lengths {
   size_t encoded_bytes;
@@ -77,26 +89,42 @@ struct Lengths {
   uint32_t crc32c;
 };
 
-Result<Lengths> ScanLengths(ByteView stored, uint64_t num_elements, bool foreign_byte_order,
+// Takes up to `count` lengths off the front of *input, and returns how many there were before one that can't be taken.
+size_t TakeLengths(ByteView* input, size_t count, uint64_t* lengths) {
+  if (input->size() >= count && AreAllShort(input->Slice(0, count))) {
+    std::copy_n(input->data(), count, lengths);
+    input->RemovePrefix(count);
+    return count;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (!TakeLength(input, &lengths[i])) return i;
+  }
+  return count;
+}
+
+// Also sets *offsets to where each string ends among the others, which means something if the sum does.
+Result<Lengths> ScanLengths(ByteView stored, uint64_t num_elements, bool foreign_byte_order, OwnedOffsets* offsets,
                             const std::function<Status()>& keep_going) {
-  // Collected, because the checksum of many bytes at once is much faster than that of four at a time.
-  uint8_t covered[4096];
-  size_t covered_bytes = 0;
+  uint64_t lengths[kBatchLengths];
+  uint8_t covered[sizeof(lengths)];
   uint32_t crc = 0;
   uint64_t sum = 0;
   bool overflow = false;
   ByteView rest = stored;
-  for (uint64_t i = 0; i < num_elements; ++i) {
-    uint64_t length = 0;
-    if (!TakeLength(&rest, &length)) return LengthError(stored.size() - rest.size(), i);
-    overflow |= !CheckedAdd(sum, length, &sum);
-    covered_bytes += StoreCovered(length, foreign_byte_order, covered + covered_bytes);
-    if (covered_bytes <= sizeof(covered) - sizeof(uint64_t)) continue;
+  for (uint64_t done = 0; done < num_elements;) {
     if (keep_going) RETURN_IF_ERROR(keep_going());
+    const auto count = static_cast<size_t>(std::min<uint64_t>(num_elements - done, kBatchLengths));
+    const size_t taken = TakeLengths(&rest, count, lengths);
+    if (taken < count) return LengthError(stored.size() - rest.size(), done + taken);
+    size_t covered_bytes = 0;
+    for (size_t i = 0; i < count; ++i) {
+      overflow |= !CheckedAdd(sum, lengths[i], &sum);
+      offsets->Set(done + i + 1, sum);
+      covered_bytes += StoreCovered(lengths[i], foreign_byte_order, covered + covered_bytes);
+    }
     crc = crc32c::Extend(crc, ByteView(covered, covered_bytes));
-    covered_bytes = 0;
+    done += count;
   }
-  crc = crc32c::Extend(crc, ByteView(covered, covered_bytes));
   return Lengths{stored.size() - rest.size(), overflow ? std::nullopt : std::optional<uint64_t>(sum), crc};
 }
 
@@ -122,15 +150,15 @@ Status CheckCount(ByteView stored, uint64_t num_elements, uint64_t min_bytes) {
                  std::to_string(num_elements) + " elements can't be in " + std::to_string(stored.size()) + " bytes,");
 }
 
-// Sets *strings to what `lengths`, varints that were read before and sum to the size of `payload`, cut it into.
-void CutStrings(ByteView lengths, uint64_t num_elements, ByteView payload, std::vector<ByteView>* strings) {
-  strings->resize(num_elements);
-  for (ByteView& string : *strings) {
-    uint64_t length = 0;
-    TakeLength(&lengths, &length);
-    string = payload.Slice(0, length);
-    payload.RemovePrefix(length);
+// Extends `crc` over `bytes`.
+Result<uint32_t> ExtendInSteps(uint32_t crc, ByteView bytes, const std::function<Status()>& keep_going) {
+  while (!bytes.empty()) {
+    if (keep_going) RETURN_IF_ERROR(keep_going());
+    const ByteView step = bytes.Slice(0, std::min(bytes.size(), kStepBytes));
+    crc = crc32c::Extend(crc, step);
+    bytes.RemovePrefix(step.size());
   }
+  return crc;
 }
 
 // Takes element `i` and its checksum off the front of *rest, which is the end of `stored`. *crc is the checksum of all
@@ -155,59 +183,57 @@ Result<ByteView> TakeVariant(ByteView stored, uint64_t i, uint32_t* crc, ByteVie
 
 }  // namespace
 
-Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                     uint32_t* crc, const std::function<Status()>& keep_going) {
-  RETURN_IF_ERROR(CheckCount(stored, num_elements, kMinStringBytes));
-  if (stored.empty()) {
-    elements->clear();
+Status DecodeStrings(const Buffer& stored, uint64_t num_elements, bool foreign_byte_order, StringArray* elements,
+                     uint32_t* crc, const std::function<Status()>& keep_going, uint64_t max_narrow_offset) {
+  RETURN_IF_ERROR(CheckCount(stored.view(), num_elements, kMinStringBytes));
+  if (stored.size() == 0) {
+    *elements = StringArray();
     *crc = 0;
     return Status();
   }
-  ASSIGN_OR_RETURN(const Lengths lengths, ScanLengths(stored, num_elements, foreign_byte_order, keep_going));
-  ByteView payload = stored;
+  ASSIGN_OR_RETURN(OwnedOffsets offsets, OwnedOffsets::Allocate(num_elements, stored.size(), max_narrow_offset));
+  ASSIGN_OR_RETURN(const Lengths lengths,
+                   ScanLengths(stored.view(), num_elements, foreign_byte_order, &offsets, keep_going));
+  ByteView payload = stored.view();
   payload.RemovePrefix(lengths.encoded_bytes);
   ASSIGN_OR_RETURN(const uint32_t crc_so_far,
-                   TakeChecksum(stored, lengths.crc32c, "the lengths", foreign_byte_order, &payload));
+                   TakeChecksum(stored.view(), lengths.crc32c, "the lengths", foreign_byte_order, &payload));
+  const size_t payload_offset = stored.size() - payload.size();
   if (lengths.sum != payload.size()) {
     const std::string sum = lengths.sum ? std::to_string(*lengths.sum) : "2^64 or more";
-    return ErrorAt(stored.size() - payload.size(), "the strings should have " + sum + " bytes together, " +
-                                                       std::to_string(payload.size()) + " are stored");
+    return ErrorAt(payload_offset, "the strings should have " + sum + " bytes together, " +
+                                       std::to_string(payload.size()) + " are stored");
   }
-  uint32_t payload_crc = crc_so_far;
-  for (ByteView rest = payload; !rest.empty();) {
-    if (keep_going) RETURN_IF_ERROR(keep_going());
-    const ByteView step = rest.Slice(0, std::min(rest.size(), kStepBytes));
-    payload_crc = crc32c::Extend(payload_crc, step);
-    rest.RemovePrefix(step.size());
-  }
-  *crc = payload_crc;
-  CutStrings(stored.Slice(0, lengths.encoded_bytes), num_elements, payload, elements);
+  ASSIGN_OR_RETURN(*crc, ExtendInSteps(crc_so_far, payload, keep_going));
+  *elements = offsets.Finish(stored.Slice(payload_offset, payload.size()));
   return Status();
 }
 
-Status DecodeVariants(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                      uint32_t* crc, const std::function<Status()>& keep_going) {
+Status DecodeVariants(const Buffer& stored, uint64_t num_elements, bool foreign_byte_order, StringArray* elements,
+                      uint32_t* crc, const std::function<Status()>& keep_going, uint64_t max_narrow_offset) {
   if (foreign_byte_order) {
     return Status(StatusCode::kUnimplemented, "variants written on a machine of the other byte order");
   }
-  RETURN_IF_ERROR(CheckCount(stored, num_elements, kMinVariantBytes));
-  std::vector<ByteView> taken;
-  taken.reserve(num_elements);
+  RETURN_IF_ERROR(CheckCount(stored.view(), num_elements, kMinVariantBytes));
+  ASSIGN_OR_RETURN(OwnedOffsets offsets, OwnedOffsets::Allocate(num_elements, stored.size(), max_narrow_offset));
+  const auto packed = std::make_shared<std::string>();
+  packed->reserve(stored.size());
   uint32_t running = 0;
-  ByteView rest = stored;
+  ByteView rest = stored.view();
   size_t next_call = 0;
   for (uint64_t i = 0; i < num_elements; ++i) {
     if (const size_t done = stored.size() - rest.size(); keep_going && done >= next_call) {
       RETURN_IF_ERROR(keep_going());
       next_call = done + kStepBytes;
     }
-    ASSIGN_OR_RETURN(const ByteView element, TakeVariant(stored, i, &running, &rest));
-    taken.push_back(element);
+    ASSIGN_OR_RETURN(const ByteView element, TakeVariant(stored.view(), i, &running, &rest));
+    packed->append(element.AsText());
+    offsets.Set(i + 1, packed->size());
   }
   if (!rest.empty()) {
     return ErrorAt(stored.size() - rest.size(), std::to_string(rest.size()) + " bytes follow the last element,");
   }
-  *elements = std::move(taken);
+  *elements = offsets.Finish(Buffer(ByteView(*packed), packed));
   *crc = running;
   return Status();
 }

@@ -11,32 +11,38 @@
 
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "tensorbundle/buffer.h"
 #include "tensorbundle/status.h"
+#include "tensorbundle/string_array.h"
+#include "util/owned_offsets.h"
 
 namespace tensorbundle {
 
-// Decodes `num_elements` strings, all of `stored`, into views of `stored` in row-major order, and sets *crc to their
-// checksum, which is the entry's, unmasked, if nothing is damaged. `foreign_byte_order` says that the data files are
+// Decodes `num_elements` strings, all of `stored`, in row-major order, and sets *crc to their checksum, which is the
+// entry's, unmasked, if nothing is damaged. The strings stay where they are and share the owner of `stored`, whose
+// bytes must not change from the call on: lengths are checked once. `foreign_byte_order` says that the data files are
 // not in the host's.
 //
 // kDataLoss, with the offset in `stored`, if a length is cut off or needs more than 64 bits, the length checksum is not
-// that of the lengths, or the lengths do not sum to exactly the bytes that follow. Nothing is allocated before all of
-// that holds, and nothing set. No elements may be stored as a length checksum alone, or as no bytes at all.
+// that of the lengths, or the lengths do not sum to exactly the bytes that follow; nothing is set then. No elements may
+// be stored as a length checksum alone, or as no bytes at all. No memory is asked for before `stored` is seen to have a
+// byte for each element, and then at most 8 bytes for each; kResourceExhausted if there are none.
 //
-// `keep_going` is called every few milliseconds while the bytes are summed; an error from it is returned.
-Status DecodeStrings(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                     uint32_t* crc, const std::function<Status()>& keep_going = nullptr);
+// `keep_going` is called every few milliseconds; an error from it is returned. Offsets are as in util/owned_offsets.h.
+Status DecodeStrings(const Buffer& stored, uint64_t num_elements, bool foreign_byte_order, StringArray* elements,
+                     uint32_t* crc, const std::function<Status()>& keep_going = nullptr,
+                     uint64_t max_narrow_offset = kMaxNarrowOffset);
 
-// The same for variants. Each element is a serialized VariantTensorDataProto, left as it is.
+// The same for variants. Each element is a serialized VariantTensorDataProto, left as it is; they are copied, because
+// other bytes lie between them.
 //
 // kDataLoss, with the offset in `stored`, if a length, an element or its checksum is cut off, a checksum doesn't match,
 // or bytes are left over. kUnimplemented for the foreign byte order: the numbers inside an element could not be
 // swapped.
-Status DecodeVariants(ByteView stored, uint64_t num_elements, bool foreign_byte_order, std::vector<ByteView>* elements,
-                      uint32_t* crc, const std::function<Status()>& keep_going = nullptr);
+Status DecodeVariants(const Buffer& stored, uint64_t num_elements, bool foreign_byte_order, StringArray* elements,
+                      uint32_t* crc, const std::function<Status()>& keep_going = nullptr,
+                      uint64_t max_narrow_offset = kMaxNarrowOffset);
 
 }  // namespace tensorbundle
 

@@ -9,6 +9,7 @@
 #include "checkpoint/open_bundle.h"
 #include "checkpoint/read_job.h"
 #include "checkpoint/region.h"
+#include "checkpoint/select_strings.h"
 #include "io/owned_memory.h"
 #include "slices/slice.h"
 #include "util/quote.h"
@@ -213,7 +214,7 @@ Result<std::vector<Tensor>> Checkpoint::ReadMany(const std::vector<ReadRequest>&
   }
   ReadJob job(batch.jobs, std::move(pieces), foreign_byte_order);
   RETURN_IF_ERROR(job.Run(options));
-  job.TakeStrings(&batch.tensors);
+  RETURN_IF_ERROR(job.TakeStrings(&batch.tensors));
   for (size_t i = 0; i < requests.size(); ++i) {
     if (batch.jobs[i].action != ReadAction::kView) continue;
     if (batch.jobs[i].sum)
@@ -236,7 +237,9 @@ Result<Tensor> Checkpoint::ReadRegion(const Entry& entry, const Region& region, 
   RETURN_IF_ERROR(CheckRegion(entry, region));
   if (HasLengths(entry)) {
     ASSIGN_OR_RETURN(std::vector<Tensor> tensors, ReadMany({{&entry, CopyMode::kIfNeeded, nullptr, false}}, options));
-    return SelectStrings(std::move(tensors.front()), region);
+    auto strings = SelectStrings({{WholeBox(entry.shape), std::move(tensors.front().strings)}}, region);
+    if (!strings.ok()) return std::move(strings).status().WithTensor(entry.name);
+    return Tensor{entry.dtype, region.shape, {}, std::move(strings).value()};
   }
   std::vector<PlannedPiece> pieces;
   rep_->AddPieces(entry, 0, &pieces);

@@ -87,28 +87,35 @@ bool IsTemporaryOf(const std::string& prefix, const std::string& path, bool* is_
     rest.remove_prefix(kDataTarget.size());
     rest.remove_prefix(std::min(rest.find_first_not_of("0123456789"), rest.size()));
   }
-  return rest.substr(0, kTemporary.size()) == kTemporary;
+  // And nowhere else: a longer prefix may have this in it, too.
+  return rest.rfind(kTemporary) == 0;
 }
 
 // Removes what writers left who were killed: their temporaries, and data files that they had given names already but no
-// index. An index that never got its name tells how many shards those have.
-Status RemoveLeftovers(const std::string& prefix, const OldBundle& old) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, os::FindLeftovers(prefix));
+// index. An index that never got its name tells how many shards those have, and so goes after them. What can't be
+// removed, such as what others own in a directory that keeps users apart, is left to the next writer.
+//
+// `own` are temporaries, too. Their locks need not keep this process from taking them for leftovers: there are network
+// file systems on which a process never keeps out itself.
+Status RemoveLeftovers(const std::string& prefix, const OldBundle& old, const std::vector<os::TemporaryFile>& own) {
+  ASSIGN_OR_RETURN(std::vector<std::string> leftovers, os::FindLeftovers(prefix));
+  std::vector<std::string> temporaries;
   std::set<int32_t> dead;
-  for (const std::string& path : leftovers) {
+  for (std::string& path : leftovers) {
+    const auto is_this = [&path](const os::TemporaryFile& file) { return file.path() == path; };
     bool is_index = false;
-    if (!IsTemporaryOf(prefix, path, &is_index)) continue;
+    if (!IsTemporaryOf(prefix, path, &is_index) || std::any_of(own.begin(), own.end(), is_this)) continue;
     if (is_index) {
       const Result<int32_t> num_shards = ReadNumShards(path);
       if (num_shards.ok() && *num_shards != old.num_shards) dead.insert(*num_shards);
     }
-    RETURN_IF_ERROR(os::RemoveLeftover(path));
+    temporaries.push_back(std::move(path));
   }
   const bool knows_old = !old.has_index || old.num_shards != 0;
   for (const std::string& path : old.files) {
-    if (!knows_old || dead.count(*NumShardsInName(prefix, path)) == 0) continue;
-    RETURN_IF_ERROR(os::RemoveFile(path));
+    if (knows_old && dead.count(*NumShardsInName(prefix, path)) != 0) os::RemoveFile(path).IgnoreError();
   }
+  for (const std::string& path : temporaries) os::RemoveLeftover(path).IgnoreError();
   return Status();
 }
 
@@ -141,11 +148,9 @@ class Commit {
     if (!durable_) return Status();
     Status synced = os::SyncDirectory(directory_);
     if (synced.ok()) return Status();
-    return Status(synced.code(),
-                  "the new checkpoint is in its place, but may not survive a power cut, so the old one's "
-                  "data files are kept: " +
-                      synced.message())
-        .WithPath(directory_);
+    return Status::FromErrno(synced.system_error(), directory_,
+                             "the new checkpoint is in its place, but may not survive a power cut, so the old one's "
+                             "data files are kept: sync");
   }
 
  private:
@@ -201,7 +206,7 @@ Status CommitBundle(const std::string& prefix, NewBundle* bundle, const CommitOp
   }
   ASSIGN_OR_RETURN(const os::DirectoryLock lock, os::DirectoryLock::Acquire(os::DirectoryOf(prefix), options.poll));
   ASSIGN_OR_RETURN(const OldBundle old, FindOldBundle(prefix));
-  RETURN_IF_ERROR(RemoveLeftovers(prefix, old));
+  RETURN_IF_ERROR(RemoveLeftovers(prefix, old, bundle->data));
   RETURN_IF_ERROR(AddShards(prefix, old, bundle, options.durable));
   const auto num_shards = static_cast<int32_t>(bundle->data.size());
   ASSIGN_OR_RETURN(const std::string bytes, bundle->encode_index(num_shards));

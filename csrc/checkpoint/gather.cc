@@ -88,6 +88,7 @@ bool LiesAsStored(const TensorToWrite& tensor) {
 }
 
 void GatherBytes(const TensorToWrite& tensor, uint64_t begin, uint64_t end, uint8_t* destination) {
+  if (begin == end) return;  // There may be no elements, and no index of one to begin with.
   const DTypeInfo& info = *FindDTypeInfo(tensor.dtype);
   if (IsRowMajor(tensor, info.size_bytes)) {
     std::memcpy(destination, tensor.data + begin, end - begin);

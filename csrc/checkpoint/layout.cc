@@ -124,7 +124,10 @@ bool TensorFlowAssembles(DType dtype, size_t rank) {
 }
 
 Result<std::vector<Placement>> Layout::Place(const std::vector<TensorExtent>& tensors, int32_t avoid) {
+  if (tensors.empty()) return std::vector<Placement>();  // No batch, so that the next may still be the first.
   const bool is_first = shard_bytes_.empty();
+  const size_t shards_before = shard_bytes_.size();
+  const uint64_t last_before = is_first ? 0 : shard_bytes_.back();
   ASSIGN_OR_RETURN(std::vector<Placement> placements, Cut(tensors));
   if (options_.max_shard_bytes != 0) {
     Fill(options_.max_shard_bytes, &placements);
@@ -133,7 +136,11 @@ Result<std::vector<Placement>> Layout::Place(const std::vector<TensorExtent>& te
   } else {
     for (Placement& placement : placements) PutWhereFewestBytesAre(&placement);
   }
-  if (shard_bytes_.size() > kMaxPieces) return TooManyPieces(options_.max_shard_bytes);
+  if (shard_bytes_.size() > kMaxPieces) {  // By filling them one after the other.
+    shard_bytes_.resize(shards_before);
+    if (!is_first) shard_bytes_.back() = last_before;
+    return TooManyPieces(options_.max_shard_bytes);
+  }
   if (is_first && avoid != 0) Avoid(avoid, &placements);
   return placements;
 }

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "bundle/string_tensor.h"
+#include "checkpoint/select_strings.h"
 #include "io/owned_memory.h"
 #include "slices/assemble.h"
 #include "util/crc32c.h"
@@ -33,8 +35,6 @@ constexpr uint64_t kMaxPrefetchBytes = uint64_t{8} << 20;
 
 // A chunk that cannot be divided is read in steps, so that it can be given up in the middle.
 constexpr uint64_t kIndivisibleStepBytes = uint64_t{8} << 20;
-
-constexpr auto kReportEvery = std::chrono::milliseconds(50);
 
 // How far ahead of the thread that is furthest files are asked for.
 constexpr size_t kPrefetchTasks = 32;
@@ -84,7 +84,7 @@ ReadJob::ReadJob(std::vector<JobRequest> requests, std::vector<PlannedPiece> pie
   for (size_t i = 0; i < plan_.pieces.size(); ++i) {
     // Made here, so that threads only look them up.
     const ReadAction action = requests_[plan_.pieces[i].request].action;
-    if (action == ReadAction::kDecode || action == ReadAction::kCheckStrings) decoded_[i];
+    if (action == ReadAction::kDecode) decoded_[i];
   }
 }
 
@@ -106,7 +106,7 @@ Result<std::vector<PieceFailure>> ReadJob::RunThrough(const ReadOptions& options
     const size_t piece = plan_.chunks[chunk].piece;
     Status status = RunChunk(chunk).WithTensor(requests_[plan_.pieces[piece].request].entry->name);
     // What fails is damage, but for the caller's own word to stop.
-    if (status.ok() || cancelled_.load(std::memory_order_relaxed)) return status;
+    if (status.ok() || reporter_->cancelled()) return status;
     const std::lock_guard<std::mutex> lock(mutex);
     failures.try_emplace(piece, PieceFailure{piece, std::move(status).AsData(), std::nullopt});
     return Status();
@@ -120,40 +120,18 @@ Result<std::vector<PieceFailure>> ReadJob::RunThrough(const ReadOptions& options
 }
 
 Status ReadJob::RunTasks(const ReadOptions& options, const std::function<Status(size_t)>& on_chunk) {
+  reporter_.emplace(options.progress, plan_.total_bytes);
   const auto run_task = [&](size_t task) {
     PrefetchAhead(task);
     for (size_t i = plan_.task_begins[task]; i < plan_.task_begins[task + 1]; ++i) {
-      current_piece_.store(plan_.chunks[i].piece, std::memory_order_relaxed);
+      reporter_->Begin(requests_[plan_.pieces[plan_.chunks[i].piece].request].entry->name);
       RETURN_IF_ERROR(on_chunk(i));
-      done_bytes_.fetch_add(plan_.chunks[i].end - plan_.chunks[i].begin, std::memory_order_relaxed);
+      reporter_->Done(plan_.chunks[i].end - plan_.chunks[i].begin);
     }
     return Status();
   };
-  options_ = &options;
-  calling_thread_ = std::this_thread::get_id();
-  last_report_ = std::chrono::steady_clock::now();
-  std::function<Status()> poll;
-  if (options.progress) poll = [this] { return Report(); };
-  RETURN_IF_ERROR(ParallelFor(plan_.num_tasks(), options.threads, run_task, poll));
-  return options.progress ? Report() : Status();
-}
-
-Status ReadJob::Report() {
-  // A caller that has said no is not asked again.
-  if (cancelled_.load(std::memory_order_relaxed)) return Status(StatusCode::kExternal, "cancelled");
-  last_report_ = std::chrono::steady_clock::now();
-  const size_t piece = current_piece_.load(std::memory_order_relaxed);
-  std::string_view name;
-  if (!plan_.pieces.empty()) name = requests_[plan_.pieces[piece].request].entry->name;
-  Status status = options_->progress({done_bytes_.load(std::memory_order_relaxed), plan_.total_bytes, name});
-  if (!status.ok()) cancelled_.store(true, std::memory_order_relaxed);
-  return status;
-}
-
-Status ReadJob::KeepGoing() {
-  if (cancelled_.load(std::memory_order_relaxed)) return Status(StatusCode::kExternal, "cancelled");
-  if (!options_->progress || std::this_thread::get_id() != calling_thread_) return Status();
-  return std::chrono::steady_clock::now() - last_report_ < kReportEvery ? Status() : Report();
+  RETURN_IF_ERROR(ParallelFor(plan_.num_tasks(), options.threads, run_task, reporter_->poll()));
+  return reporter_->Report();
 }
 
 void ReadJob::PrefetchAhead(size_t task) {
@@ -262,23 +240,21 @@ Status ReadJob::ScatterChunk(const Chunk& chunk, uint32_t* crc) {
 Status ReadJob::DecodePiece(const Chunk& chunk, uint32_t* crc) {
   const PlannedPiece& piece = plan_.pieces[chunk.piece];
   const Entry& entry = *requests_[piece.request].entry;
-  const ByteRange range = RangeOf(piece, chunk.begin, chunk.end);
-  DecodedPiece& decoded = decoded_.find(chunk.piece)->second;
-  ASSIGN_OR_RETURN(decoded.keep, ReadIndivisible(*piece.source, range));
+  ASSIGN_OR_RETURN(const Buffer stored, ReadIndivisible(*piece.source, RangeOf(piece, chunk.begin, chunk.end)));
   const uint64_t count = *CountElements(piece.box != nullptr ? piece.box->shape : entry.shape);
   const auto decode = entry.dtype == DType::kVariant ? DecodeVariants : DecodeStrings;
-  Status status = decode(decoded.keep.view(), count, foreign_byte_order_, &decoded.strings, crc, [this] {
-                    return KeepGoing();
-                  }).WithPath(piece.source->name());
-  if (requests_[piece.request].action == ReadAction::kCheckStrings) decoded = DecodedPiece();
-  return status;
+  StringArray strings;
+  Status status =
+      decode(stored, count, foreign_byte_order_, &strings, crc, [this] { return reporter_->KeepGoing(); }, kMaxNarrowOffset);
+  if (requests_[piece.request].action == ReadAction::kDecode) decoded_.find(chunk.piece)->second = std::move(strings);
+  return std::move(status).WithPath(piece.source->name());
 }
 
 Result<Buffer> ReadJob::ReadIndivisible(const ByteSource& source, ByteRange range) {
   // Never as a view: lengths are checked and then used, and somebody may write to a mapped file in between.
   ASSIGN_OR_RETURN(const OwnedMemory memory, AllocateMemory(range.length));
   for (uint64_t done = 0; done < range.length;) {
-    RETURN_IF_ERROR(KeepGoing());
+    RETURN_IF_ERROR(reporter_->KeepGoing());
     const ByteRange step{range.offset + done, std::min(kIndivisibleStepBytes, range.length - done)};
     RETURN_IF_ERROR(source.ReadInto(step, memory.data + done));
     done += step.length;
@@ -286,27 +262,23 @@ Result<Buffer> ReadJob::ReadIndivisible(const ByteSource& source, ByteRange rang
   return memory.buffer;
 }
 
-void ReadJob::TakeStrings(std::vector<Tensor>* tensors) {
-  std::map<size_t, std::vector<Buffer>> keep;  // By request, for tensors in several pieces.
-  for (auto& item : decoded_) {
-    const PlannedPiece& piece = plan_.pieces[item.first];
-    DecodedPiece& decoded = item.second;
-    Tensor& tensor = (*tensors)[piece.request];
+Status ReadJob::TakeStrings(std::vector<Tensor>* tensors) {
+  std::map<size_t, std::vector<StringPiece>> pieces;  // By request, of tensors that are stored in several.
+  for (auto& [index, strings] : decoded_) {
+    const PlannedPiece& piece = plan_.pieces[index];
     if (piece.box == nullptr) {
-      tensor.strings = std::move(decoded.strings);
-      tensor.data = std::move(decoded.keep);
-      continue;
+      (*tensors)[piece.request].strings = std::move(strings);
+    } else {
+      pieces[piece.request].push_back({*piece.box, std::move(strings)});
     }
-    tensor.strings.resize(*CountElements(tensor.shape));
-    const RunPlan runs(*piece.box, Region::Whole(tensor.shape), 1);  // A string is moved as one unit.
-    runs.ForEachRun([&](uint64_t source, uint64_t destination, uint64_t length) {
-      std::copy_n(decoded.strings.begin() + source, length, tensor.strings.begin() + destination);
-    });
-    keep[piece.request].push_back(std::move(decoded.keep));
   }
-  for (auto& [request, buffers] : keep) {
-    (*tensors)[request].data = Buffer({}, std::make_shared<const std::vector<Buffer>>(std::move(buffers)));
+  for (const auto& [request, parts] : pieces) {
+    Tensor& tensor = (*tensors)[request];
+    auto strings = SelectStrings(parts, Region::Whole(tensor.shape));
+    if (!strings.ok()) return std::move(strings).status().WithTensor(requests_[request].entry->name);
+    tensor.strings = std::move(strings).value();
   }
+  return Status();
 }
 
 void ReadJob::CompareSums(const std::function<void(PieceFailure)>& on_failure) const {

@@ -4,22 +4,21 @@
 #define TENSORBUNDLE_CHECKPOINT_READ_JOB_H_
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "checkpoint/convert.h"
 #include "checkpoint/read_plan.h"
+#include "checkpoint/reporter.h"
 #include "tensorbundle/buffer.h"
 #include "tensorbundle/checkpoint.h"
 #include "tensorbundle/entry.h"
 #include "tensorbundle/status.h"
+#include "tensorbundle/string_array.h"
 
 namespace tensorbundle {
 
@@ -63,7 +62,8 @@ class ReadJob {
   // After a run: whether the bytes that request `i` looked at need converting.
   bool noisy(size_t i) const { return noisy_[i].load(std::memory_order_relaxed); }
   // After a run: moves the strings of each request that decodes into its tensor, whose shape is set.
-  void TakeStrings(std::vector<Tensor>* tensors);
+  // kResourceExhausted if there is no memory to put pieces together in.
+  Status TakeStrings(std::vector<Tensor>* tensors);
 
  private:
   Status RunTasks(const ReadOptions& options, const std::function<Status(size_t chunk)>& on_chunk);
@@ -75,10 +75,6 @@ class ReadJob {
   Status LookAtChunk(const Chunk& chunk, uint32_t* crc);
   Status DecodePiece(const Chunk& chunk, uint32_t* crc);
   Result<Buffer> ReadIndivisible(const ByteSource& source, ByteRange range);
-  // Asked between the steps of a chunk that cannot be divided: an error once the caller has lost patience. Asks the
-  // caller, now and then, if this is its thread.
-  Status KeepGoing();
-  Status Report();
   // The checksum of each piece, compared; calls `on_failure` for each that differs, in file order.
   void CompareSums(const std::function<void(PieceFailure)>& on_failure) const;
 
@@ -88,19 +84,9 @@ class ReadJob {
   std::vector<uint32_t> chunk_crcs_;
   std::vector<std::atomic<bool>> noisy_;
   // Strings are decoded piece by piece and put together at the end. Empty unless a request decodes.
-  struct DecodedPiece {
-    Buffer keep;
-    std::vector<ByteView> strings;
-  };
-  std::map<size_t, DecodedPiece> decoded_;
-  std::mutex decoded_mutex_;
-  const ReadOptions* options_ = nullptr;  // Of the run.
-  std::thread::id calling_thread_;
-  std::chrono::steady_clock::time_point last_report_;  // Of the calling thread alone.
-  std::atomic<bool> cancelled_{false};
+  std::map<size_t, StringArray> decoded_;
+  std::optional<Reporter> reporter_;  // Of the run.
   std::atomic<size_t> next_prefetch_{0};
-  std::atomic<uint64_t> done_bytes_{0};
-  std::atomic<size_t> current_piece_{0};
 };
 
 }  // namespace tensorbundle

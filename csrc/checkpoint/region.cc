@@ -1,11 +1,11 @@
 #include "checkpoint/region.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "checkpoint/convert.h"
+#include "checkpoint/reporter.h"
 #include "io/coalesce.h"
 #include "io/owned_memory.h"
 #include "slices/assemble.h"
@@ -28,29 +28,6 @@ constexpr uint64_t kBatchBytes = uint64_t{4} << 20;
 
 // Bytes come by the page, so what lies closer together than one costs nothing.
 constexpr CoalesceLimits kLimits = {/*max_gap_bytes=*/4096, /*max_request_bytes=*/kDirectBytes};
-
-constexpr auto kReportEvery = std::chrono::milliseconds(50);
-
-// Tells the caller now and then how far the call is.
-class Reporter {
- public:
-  Reporter(const ReadOptions& options, uint64_t total_bytes, std::string_view tensor)
-      : options_(options), progress_{0, total_bytes, tensor} {}
-
-  Status Done(uint64_t bytes) {
-    progress_.done_bytes += bytes;
-    const auto now = std::chrono::steady_clock::now();
-    const bool finished = progress_.done_bytes == progress_.total_bytes;
-    if (!options_.progress || (now - last_ < kReportEvery && !finished)) return Status();
-    last_ = now;
-    return options_.progress(progress_);
-  }
-
- private:
-  const ReadOptions& options_;
-  Progress progress_;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 // Copies runs of bytes from one piece to the destination.
 class Gatherer {
@@ -86,7 +63,8 @@ class Gatherer {
     ranges_.clear();
     destinations_.clear();
     batch_bytes_ = 0;
-    return reporter_->Done(copied_bytes);
+    reporter_->Done(copied_bytes);
+    return reporter_->KeepGoing();
   }
 
  private:
@@ -98,7 +76,8 @@ class Gatherer {
       const ByteRange step{range.offset + done, std::min(kDirectBytes, range.length - done)};
       RETURN_IF_ERROR(piece_.source->ReadInto(step, target + done));
       ConvertInPlace(conversion_, target + done, step.length);
-      RETURN_IF_ERROR(reporter_->Done(step.length));
+      reporter_->Done(step.length);
+      RETURN_IF_ERROR(reporter_->KeepGoing());
       done += step.length;
     }
     return Status();
@@ -129,7 +108,8 @@ Result<Tensor> ReadFixedRegion(const Entry& entry, const Region& region, bool fo
     tensor.data = owned.buffer;
   }
   if (size_bytes == 0) return tensor;
-  Reporter reporter(options, size_bytes, entry.name);
+  Reporter reporter(options.progress, size_bytes);
+  reporter.Begin(entry.name);
   const Box whole = WholeBox(entry.shape);
   for (const PlannedPiece& piece : pieces) {
     const RunPlan runs(piece.box != nullptr ? *piece.box : whole, region, info.size_bytes);
@@ -142,17 +122,8 @@ Result<Tensor> ReadFixedRegion(const Entry& entry, const Region& region, bool fo
     if (status.ok()) status = gatherer.Flush();
     if (!status.ok()) return std::move(status).WithTensor(entry.name);
   }
+  RETURN_IF_ERROR(reporter.Report());
   return tensor;
-}
-
-Tensor SelectStrings(Tensor tensor, const Region& region) {
-  Tensor selected{tensor.dtype, region.shape, std::move(tensor.data), {}};
-  selected.strings.resize(CountElements(region.shape).value_or(0));
-  // A string is moved as one unit.
-  RunPlan(WholeBox(tensor.shape), region, 1).ForEachRun([&](uint64_t source, uint64_t target, uint64_t length) {
-    std::copy_n(tensor.strings.begin() + source, length, selected.strings.begin() + target);
-  });
-  return selected;
 }
 
 }  // namespace tensorbundle

@@ -22,9 +22,6 @@ Result<Tensor> ReadFixedRegion(const Entry& entry, const Region& region, bool fo
                                const std::vector<PlannedPiece>& pieces, uint8_t* destination,
                                const ReadOptions& options);
 
-// The elements of `region` of a tensor of strings or variants.
-Tensor SelectStrings(Tensor tensor, const Region& region);
-
 }  // namespace tensorbundle
 
 #endif  // TENSORBUNDLE_CHECKPOINT_REGION_H_

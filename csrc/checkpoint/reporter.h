@@ -16,7 +16,8 @@
 namespace tensorbundle {
 
 // Of one call. Workers count what they have done; only the thread that made this calls the caller's function, at most
-// every 50 ms. Once that has failed it is not called again, and everybody is told to stop.
+// every 50 ms. Once that has failed it is not called again: everybody is told to stop, and the calling thread with the
+// very error.
 class Reporter {
  public:
   // `progress` may be empty, and outlives this.
@@ -40,7 +41,9 @@ class Reporter {
   const ProgressFunction& progress_;
   const uint64_t total_bytes_;
   const std::thread::id calling_thread_;
-  std::chrono::steady_clock::time_point last_report_ = std::chrono::steady_clock::now();  // The calling thread's alone.
+  // The calling thread's alone.
+  std::chrono::steady_clock::time_point last_report_ = std::chrono::steady_clock::now();
+  Status failure_;
   std::atomic<const std::string*> tensor_{nullptr};
   std::atomic<uint64_t> done_bytes_{0};
   std::atomic<bool> cancelled_{false};

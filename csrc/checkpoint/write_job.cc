@@ -57,8 +57,10 @@ class WriteJob {
   Result<std::vector<uint32_t>> Run() {
     RETURN_IF_ERROR(ReserveSpace());
     const auto run_task = [this](size_t task) { return RunTask(tasks_[task]); };
-    RETURN_IF_ERROR(ParallelFor(tasks_.size(), options_.threads, run_task, reporter_.poll()));
-    RETURN_IF_ERROR(reporter_.Report());
+    Status status = ParallelFor(tasks_.size(), options_.threads, run_task, reporter_.poll());
+    // Where the caller said no, its own error goes before those of threads that were told to stop.
+    if (status.ok() || reporter_.cancelled()) status = reporter_.Report();
+    RETURN_IF_ERROR(std::move(status));
     return CombineSums();
   }
 
@@ -147,6 +149,13 @@ class WriteJob {
     return Status();
   }
 
+  // Bytes of tensors, without what lies between them.
+  uint64_t SizeOf(const Task& task) const {
+    uint64_t size = 0;
+    for (size_t i = task.begin; i < task.end; ++i) size += chunks_[i].end - chunks_[i].begin;
+    return size;
+  }
+
   Status RunTask(const Task& task) {
     const WriteChunk& first = chunks_[task.begin];
     const WriteChunk& last = chunks_[task.end - 1];
@@ -157,7 +166,7 @@ class WriteJob {
     if (alone && HasLengths(*piece.tensor)) return WriteEncoded(&chunks_[task.begin]);
     RETURN_IF_ERROR(alone && LiesAsStored(*piece.tensor) ? WriteInPlace(&chunks_[task.begin])
                                                          : WriteGathered(task, range));
-    reporter_.Done(range.length);
+    reporter_.Done(SizeOf(task));
     if (options_.write_back) piece.file->StartWriteback(range);
     return Status();
   }

@@ -324,7 +324,10 @@ class CheckpointWriter::Rep {
     for (const Placement& placement : placements) {
       const uint64_t limit = options_.max_shard_bytes;
       const bool too_large = limit != 0 && placement.end - placement.begin > limit;
-      if (too_large) oversized_.push_back(tensors[placement.tensor].name);
+      // Pieces that the caller made are left as they are, as the caller knows.
+      if (too_large && extents[placement.tensor].may_be_sliced) {
+        oversized_.push_back(tensors[placement.tensor].name);
+      }
     }
     RETURN_IF_ERROR(AddDataFiles(layout_.shard_bytes().size()));
     return placements;
@@ -430,11 +433,16 @@ class CheckpointWriter::Rep {
     return std::move(table).Finish();
   }
 
-  // Gives the smallest tensor or piece a copy in another shard, where it is read from now on.
+  // Gives the smallest tensor or piece that is not alone in its shard a copy in another, where it is read from now on.
   Status MoveSmallest(const std::vector<os::TemporaryFile>& data, const os::TemporaryFile& file, int32_t shard) {
+    std::vector<size_t> pieces(data.size());
+    for (const Entry& entry : entries_) {
+      if (entry.slices.empty()) ++pieces[static_cast<size_t>(entry.shard)];
+    }
     Entry* smallest = nullptr;
     for (Entry& entry : entries_) {
-      if (entry.slices.empty() && (smallest == nullptr || entry.size_bytes < smallest->size_bytes)) smallest = &entry;
+      if (!entry.slices.empty() || pieces[static_cast<size_t>(entry.shard)] < 2) continue;
+      if (smallest == nullptr || entry.size_bytes < smallest->size_bytes) smallest = &entry;
     }
     if (smallest == nullptr || smallest->size_bytes > kMaxMovedBytes) return Status();
     const std::string& path = data[static_cast<size_t>(smallest->shard)].path();

@@ -26,6 +26,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -109,7 +110,8 @@ bool LeadsTo(const std::string& path, const Descriptor& opened) {
 
 // What file systems answer that do not know the call, for directories or at all.
 bool MeansNoSuchThing(int system_error) {
-  return system_error == EINVAL || system_error == ENOTSUP || system_error == EOPNOTSUPP || system_error == ENOSYS;
+  static constexpr int kErrors[] = {EINVAL, ENOTSUP, EOPNOTSUPP, ENOSYS};
+  return std::find(std::begin(kErrors), std::end(kErrors), system_error) != std::end(kErrors);
 }
 
 #if defined(__linux__)
@@ -201,7 +203,8 @@ Status SyncDescriptor(const Descriptor& file, const std::string& path) {
 
 // Copies as much of `range` as the kernel is willing to, and returns how many bytes that was. Why it was not all does
 // not matter: what comes next meets the reason too, unless it was only the kernel's.
-uint64_t CopyInKernel([[maybe_unused]] const Descriptor& from, [[maybe_unused]] const Descriptor& to, ByteRange range) {
+uint64_t CopyInKernel([[maybe_unused]] const Descriptor& from, [[maybe_unused]] const Descriptor& to,
+                      [[maybe_unused]] ByteRange range) {
   uint64_t done = 0;
 #if defined(__linux__)
   while (done < range.length) {
@@ -482,23 +485,28 @@ Status SyncDirectory(const std::string& directory) {
   return MeansNoSuchThing(status.system_error()) ? Status() : status;
 }
 
-Status MakeDirectory(const std::string& path) {
+// Calls itself at most as often as the path has parts, and the system limits its length.
+Status MakeDirectory(const std::string& path, bool durable) {  // NOLINT(misc-no-recursion)
   RETURN_IF_ERROR(CheckPath(path));
   if (IsDirectory(path)) return Status();
+  const std::string above = DirectoryOf(path);
   const auto make = [&path] { return mkdir(path.c_str(), 0777) == 0 ? 0 : errno; };
   int refusal = make();
-  if (const std::string above = DirectoryOf(path); refusal == ENOENT && above != path) {
-    RETURN_IF_ERROR(MakeDirectory(above));
+  if (refusal == ENOENT && above != path) {
+    RETURN_IF_ERROR(MakeDirectory(above, durable));
     refusal = make();
   }
+  if (refusal == 0) return durable ? SyncDirectory(above) : Status();
   // Somebody else may have made it meanwhile. What the system says of a directory that is there is not always EEXIST.
-  if (refusal == 0 || IsDirectory(path)) return Status();
+  if (IsDirectory(path)) return Status();
   return Status::FromErrno(refusal, path, "make the directory");
 }
 
 Result<std::vector<std::string>> ListDirectory(const std::string& directory) {
   RETURN_IF_ERROR(CheckPath(directory));
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(directory.c_str()), &closedir);
+  DIR* opened = opendir(directory.c_str());
+  while (opened == nullptr && errno == EINTR) opened = opendir(directory.c_str());
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(opened, &closedir);
   if (stream == nullptr) return Status::FromErrno(errno, directory, "list the directory");
   std::vector<std::string> names;
   errno = 0;

@@ -132,8 +132,9 @@ Status LinkFile(const std::string& from, const std::string& to);
 
 // Returns once the names in `directory` are on the disk; at once where the file system knows no such thing.
 Status SyncDirectory(const std::string& directory);
-// Makes a directory and those above it. Success if it is there.
-Status MakeDirectory(const std::string& path);
+// Makes a directory and those above it, and brings the names of those that it made to the disk if they are to be
+// durable. Success if it is there.
+Status MakeDirectory(const std::string& path, bool durable = false);
 // The names in a directory but "." and "..", sorted by their bytes.
 Result<std::vector<std::string>> ListDirectory(const std::string& directory);
 // The directory that `path` lies in: what precedes its last slash, "." if it has none.

@@ -115,6 +115,24 @@ def from_dlpack(value: Any) -> NDArray[Any]:
 def first_not_bytes(elements: NDArray[Any]) -> int:
     """Position of the first element of a row-major object array that is no bytes object, or -1."""
 
+def merge(
+    prefixes: Iterable[str],
+    destination: str,
+    durable: bool = True,
+    keep_sources: bool = False,
+    partial: bool = False,
+) -> None:
+    """Makes several checkpoints one."""
+
+def edit(
+    prefix: str,
+    destination: str | None,
+    new_names: Callable[[list[str]], Iterable[str | None]],
+    link: bool = False,
+    durable: bool = True,
+) -> None:
+    """Renames and drops tensors of a checkpoint; `new_names` gives for each name another, or None to drop it."""
+
 @final
 class CheckpointWriter:
     """One checkpoint that is being written."""

@@ -15,6 +15,7 @@
 #include "bundle/string_tensor.h"
 #include "tensorbundle/buffer.h"
 #include "tensorbundle/status.h"
+#include "tensorbundle/string_array.h"
 #include "util/crc32c.h"
 
 namespace {
@@ -28,6 +29,7 @@ constexpr uint8_t kForeign = 1;
 constexpr uint8_t kVariants = 2;
 constexpr uint8_t kRepair = 4;  // Checksums are put right first: no fuzzer finds them by itself.
 constexpr uint8_t kLongCount = 8;
+constexpr uint8_t kWide = 16;  // Offsets of 64 bits.
 
 void Require(bool condition) {
   if (!condition) std::abort();
@@ -135,15 +137,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   const bool foreign = (flags & kForeign) != 0;
   const bool variants = (flags & kVariants) != 0;
+  const uint64_t max_narrow_offset = (flags & kWide) != 0 ? 0 : tensorbundle::kMaxNarrowOffset;
   PlainDecoder plain(&bytes, foreign, (flags & kRepair) != 0);
   const std::optional<Expected> expected = variants ? plain.Variants(count) : plain.Strings(count);
 
   // An allocation of that very size, so that a sanitizer sees any step beyond.
   const std::vector<uint8_t> stored(bytes.begin(), bytes.end());
-  std::vector<ByteView> elements;
+  tensorbundle::StringArray elements;
   uint32_t crc = 0;
   const auto decode = variants ? tensorbundle::DecodeVariants : tensorbundle::DecodeStrings;
-  const Status status = decode(ByteView(stored.data(), stored.size()), count, foreign, &elements, &crc, nullptr);
+  const Status status = decode(tensorbundle::Buffer(ByteView(stored.data(), stored.size()), nullptr), count, foreign,
+                               &elements, &crc, nullptr, max_narrow_offset);
 
   Require(status.ok() == expected.has_value());
   if (!status.ok()) {

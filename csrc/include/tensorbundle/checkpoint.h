@@ -23,6 +23,7 @@
 #include "tensorbundle/export.h"
 #include "tensorbundle/slice.h"
 #include "tensorbundle/status.h"
+#include "tensorbundle/string_array.h"
 
 namespace tensorbundle {
 
@@ -30,10 +31,11 @@ namespace tensorbundle {
 struct Tensor {
   DType dtype = DType::kInvalid;
   std::vector<int64_t> shape;
-  // The elements; empty when they were read into the caller's memory. For strings and variants: what keeps `strings`.
+  // The elements; empty for strings and variants, and when they were read into the caller's memory.
   Buffer data;
-  // Elements of a string tensor, and the serialized elements of a variant one. They live as long as `data` does.
-  std::vector<ByteView> strings;
+  // Elements of a string tensor, and the serialized elements of a variant one; empty for any other. They live as long
+  // as a copy of this does, in memory that holds them and no other tensor.
+  StringArray strings;
 };
 
 // How far a call has come. `tensor` is one of those being read now.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace tensorbundle {
@@ -46,6 +47,27 @@ TEST(PrefixOf, ReturnsAnyOtherPathAsItIs) {
         "c.data-000001-of-00001", "c.data-00000-of-000001", "c.data-2147483648-of-00001",
         "c.data-00000-of-99999999999999999999", "c.data-+0000-of-00001", "c.data-00000-of--0001"}) {
     EXPECT_EQ(PrefixOf(path), path);
+  }
+}
+
+TEST(NumShardsInName, TakesBackTheNumberFromTheNameOfADataFile) {
+  for (const char* prefix : {"ckpt", "/a/b/model.ckpt-100", "", "dir/", "x.index", "x.data-00000-of-00001", "\xFF"}) {
+    for (const int32_t num_shards : {0, 1, 99999, 100000, kMax}) {
+      EXPECT_EQ(NumShardsInName(prefix, DataPath(prefix, 0, num_shards)), num_shards);
+      EXPECT_EQ(NumShardsInName(prefix, DataPath(prefix, kMax, num_shards)), num_shards);
+    }
+  }
+}
+
+TEST(NumShardsInName, KnowsNoOtherFiles) {
+  for (const char* path :
+       {"c", "", "c.index", "c.data-00000", "c.data-00000-of-", "c.data-0000-of-00001", "c.data-00000-of-0001",
+        "c.data-00000-of-000001", "c.data-00000-of-00001.tmp-0123456789abcdef", "c.data-00000-of-99999999999",
+        "c.data-99999999999-of-00001", "c.data-00000-of--0001", "c.data--of-00001",
+        // Those of longer and shorter prefixes, and of the same name elsewhere.
+        "c2.data-00000-of-00001", "c-1.data-00000-of-00001", ".data-00000-of-00001", "d/c.data-00000-of-00001",
+        "./c.data-00000-of-00001", "c.data-00000-of-00001.data-00000-of-00001"}) {
+    EXPECT_EQ(NumShardsInName("c", path), std::nullopt) << path;
   }
 }
 

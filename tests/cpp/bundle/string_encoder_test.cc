@@ -64,9 +64,10 @@ Encoded Variants(const std::vector<ByteView>& elements) {
 template <typename Encode, typename Decode>
 void ExpectRoundTrip(Encode encode, Decode decode, const std::vector<std::string>& elements) {
   const Encoded encoded = encode(ViewsOf(elements));
-  std::vector<ByteView> decoded;
+  StringArray decoded;
   uint32_t crc = 0;
-  const Status status = decode(ByteView(encoded.bytes), elements.size(), false, &decoded, &crc, nullptr);
+  const Buffer stored(ByteView(encoded.bytes), nullptr);
+  const Status status = decode(stored, elements.size(), false, &decoded, &crc, nullptr, kMaxNarrowOffset);
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(crc, encoded.crc);
   ASSERT_EQ(decoded.size(), elements.size());

@@ -88,13 +88,30 @@ struct Decoded {
   uint32_t crc = 0x0DDC0DE5;
 };
 
+// Bytes that outlive the buffer.
+Buffer Borrowed(ByteView bytes) { return Buffer(bytes, nullptr); }
+
+std::vector<std::string> Copied(const StringArray& strings) {
+  std::vector<std::string> copies;
+  for (const ByteView string : strings) copies.emplace_back(string.AsText());
+  return copies;
+}
+
+// Decodes twice, with offsets of both widths, which must make no difference.
 template <typename Decode>
 Decoded DecodeWith(Decode decode, const std::string& stored, uint64_t num_elements, bool foreign) {
   const Exact exact(stored);
-  std::vector<ByteView> views;
+  StringArray narrow;
+  StringArray wide;
   Decoded decoded;
-  decoded.status = decode(exact.view(), num_elements, foreign, &views, &decoded.crc, nullptr);
-  for (const ByteView& view : views) decoded.elements.emplace_back(view.AsText());
+  uint32_t wide_crc = decoded.crc;
+  const Buffer buffer = Borrowed(exact.view());
+  decoded.status = decode(buffer, num_elements, foreign, &narrow, &decoded.crc, nullptr, kMaxNarrowOffset);
+  const Status wide_status = decode(buffer, num_elements, foreign, &wide, &wide_crc, nullptr, 0);
+  decoded.elements = Copied(narrow);
+  EXPECT_EQ(wide_status.message(), decoded.status.message());
+  EXPECT_EQ(wide_crc, decoded.crc);
+  EXPECT_EQ(Copied(wide), decoded.elements);
   return decoded;
 }
 
@@ -319,14 +336,71 @@ TEST(DecodeStrings, RejectsLengthsThatRunToTheEnd) {
 
 TEST(DecodeStrings, ReplacesWhatTheListHeld) {
   const std::string bytes = FromHex("0200031b428bca616278797a");
-  const std::string other = "other";
-  std::vector<ByteView> views(10, ByteView(other));
+  const std::string other = FromHex("0102") + LengthChecksum({1, 2}) + "zzz";
+  StringArray views;
   uint32_t crc = 0;
-  ASSERT_TRUE(DecodeStrings(ByteView(bytes), 3, false, &views, &crc).ok());
+  ASSERT_TRUE(DecodeStrings(Borrowed(ByteView(other)), 2, false, &views, &crc).ok());
+  ASSERT_TRUE(DecodeStrings(Borrowed(ByteView(bytes)), 3, false, &views, &crc).ok());
   ASSERT_EQ(views.size(), 3u);
   EXPECT_EQ(views[2].data(), reinterpret_cast<const uint8_t*>(bytes.data()) + 9);  // A view, not a copy.
-  ASSERT_TRUE(DecodeStrings(ByteView(), 0, false, &views, &crc).ok());
+  ASSERT_TRUE(DecodeStrings(Buffer(), 0, false, &views, &crc).ok());
   EXPECT_TRUE(views.empty());
+}
+
+TEST(DecodeStrings, SharesTheOwnerOfTheBytes) {
+  StringArray strings;
+  uint32_t crc = 0;
+  std::weak_ptr<const std::string> watched;
+  {
+    const auto bytes = std::make_shared<const std::string>(FromHex("0200031b428bca616278797a"));
+    watched = bytes;
+    ASSERT_TRUE(DecodeStrings(Buffer(ByteView(*bytes), bytes), 3, false, &strings, &crc).ok());
+  }
+  EXPECT_EQ(Copied(strings), (std::vector<std::string>{"ab", "", "xyz"}));
+  strings = StringArray();
+  EXPECT_TRUE(watched.expired());
+}
+
+// Lengths of one byte are taken many at once; whatever stands where in a batch, all of them must be read.
+TEST(DecodeStrings, ReadsALongLengthAnywhere) {
+  for (const size_t at : {0, 1, 7, 510, 511, 512, 1023, 1024, 1029}) {
+    std::vector<std::string> strings;
+    for (size_t i = 0; i < 1030; ++i) strings.push_back(std::string(i % 128, static_cast<char>(i)));
+    strings[at] = std::string(128, 'x');
+    const Encoded encoded = EncodeStrings(strings);
+    const Decoded decoded = Strings(encoded.bytes, strings.size());
+    ASSERT_TRUE(decoded.status.ok()) << decoded.status.message();
+    EXPECT_EQ(decoded.elements, strings) << at;
+    EXPECT_EQ(decoded.crc, encoded.crc);
+  }
+}
+
+TEST(DecodeStrings, NamesTheLengthThatIsWrongAnywhere) {
+  for (const uint64_t at : {0, 1, 7, 510, 511, 512, 1023, 1024, 1029}) {
+    const std::string stored = std::string(at, '\0') + std::string(9, '\xFF') + "\2" + std::string(1100, '\0');
+    ExpectDataLoss(Strings(stored, 1030), at,
+                   "the length of element " + std::to_string(at) + " is cut off or exceeds 64 bits, at byte " +
+                       std::to_string(at));
+  }
+}
+
+TEST(DecodeStrings, StopsWhenToldTo) {
+  const Encoded encoded = EncodeStrings(std::vector<std::string>(2000, "x"));
+  for (int calls_before = 0;; ++calls_before) {
+    int left = calls_before;
+    StringArray strings;
+    uint32_t crc = 7;
+    const Status status = DecodeStrings(Borrowed(ByteView(encoded.bytes)), 2000, false, &strings, &crc, [&left] {
+      return left-- > 0 ? Status() : Status(StatusCode::kExternal, "enough");
+    });
+    if (status.ok()) {
+      EXPECT_EQ(calls_before, 5);  // Four batches of lengths, one step of bytes.
+      break;
+    }
+    EXPECT_EQ(status.code(), StatusCode::kExternal);
+    EXPECT_TRUE(strings.empty());
+    EXPECT_EQ(crc, 7u);
+  }
 }
 
 constexpr char kListOf2[] =
@@ -370,6 +444,26 @@ TEST(DecodeVariants, ReadsAnEmptyElement) {
   ASSERT_TRUE(decoded.status.ok()) << decoded.status.message();
   EXPECT_EQ(decoded.elements, std::vector<std::string>{""});
   EXPECT_EQ(decoded.crc, Crc(std::string(8, '\0') + checksum));
+}
+
+TEST(DecodeVariants, CopiesTheElements) {
+  std::string bytes = FromHex(kThreeLists);
+  const std::string before = bytes;
+  StringArray elements;
+  uint32_t crc = 0;
+  ASSERT_TRUE(DecodeVariants(Borrowed(ByteView(bytes)), 3, false, &elements, &crc).ok());
+  bytes.assign(bytes.size(), '!');
+  EXPECT_EQ(Copied(elements),
+            (std::vector<std::string>{before.substr(1, 0x52), before.substr(88, 0x52), before.substr(175, 0x3E)}));
+  EXPECT_EQ(elements.Join(0, 3).size(), size_t{0x52 + 0x52 + 0x3E});
+}
+
+// Copied elements are never more than what is stored, also if the first takes all that the others need.
+TEST(DecodeVariants, RejectsAnElementThatLeavesNothingForTheNext) {
+  const std::string element(20, 'x');
+  const std::string checksum = InMemory(crc32c::Mask(Crc(InMemory(uint64_t{20}, false) + element)), false);
+  ExpectDataLoss(Variants("\x14" + element + checksum, 5), 25,
+                 "the length of element 1 is cut off or exceeds 64 bits, at byte 25");
 }
 
 TEST(DecodeVariants, RejectsEveryTruncationAndEveryChangedByte) {

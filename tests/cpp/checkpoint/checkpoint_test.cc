@@ -178,6 +178,67 @@ TEST(Checkpoint, ReadsStringsWholeAndInPieces) {
   EXPECT_EQ(Strings(*checkpoint->Read("p", {1}, {2})), "two|three|");
 }
 
+TEST(Checkpoint, ReadsRegionsOfStringsWithSteps) {
+  BundleMaker bundle;
+  AddStrings("s", {2, 3}, {"a", "bb", "", "d", "e", "ffff"}, &bundle);
+  AddStrings(EncodeSliceKey("p", Slice{{{0, 2}}}), {2}, {"0", "one"}, &bundle);
+  AddStrings(EncodeSliceKey("p", Slice{{{2, 3}}}), {3}, {"two", "", "four"}, &bundle);
+  bundle.AddPartitioned("p", kText, {5}, {Slice{{{0, 2}}}, Slice{{{2, 3}}}});
+  const auto checkpoint = bundle.Open();
+  const auto part = checkpoint->ReadRegion(*checkpoint->Find("s"), {{0, 0}, {2, 2}, {1, 2}});
+  ASSERT_TRUE(part.ok()) << part.status().message();
+  EXPECT_EQ(part->dtype, DType::kString);
+  EXPECT_EQ(part->shape, (std::vector<int64_t>{2, 2}));
+  EXPECT_EQ(Strings(*part), "a||d|ffff|");
+  EXPECT_EQ(Strings(*checkpoint->ReadRegion(*checkpoint->Find("p"), {{0}, {3}, {2}})), "0|two|four|");
+}
+
+TEST(Checkpoint, ReadsVariants) {
+  constexpr int kVariant = 21;
+  std::string bytes;
+  uint32_t crc = 0;
+  for (const std::string element : {"one", "", "three"}) {
+    test_support::AppendVarint(element.size(), &bytes);
+    bytes += element;
+    std::string covered;
+    test_support::AppendFixed(element.size(), 8, &covered);
+    crc = crc32c::Extend(crc32c::Extend(crc, ByteView(covered)), ByteView(element));
+    std::string sum;
+    test_support::AppendFixed(crc32c::Mask(crc), 4, &sum);
+    crc = crc32c::Extend(crc, ByteView(sum));
+    bytes += sum;
+  }
+  BundleMaker bundle;
+  bundle.shards[0] = bytes;
+  bundle.records["v"] = EncodeRecord({kVariant, {3}, 0, 0, static_cast<int64_t>(bytes.size()), crc, {}});
+  const auto checkpoint = bundle.Open();
+  const auto tensor = checkpoint->Read("v");
+  ASSERT_TRUE(tensor.ok()) << tensor.status().message();
+  EXPECT_EQ(Strings(*tensor), "one||three|");
+  EXPECT_EQ(Strings(*checkpoint->Read("v", {2}, {1})), "three|");
+  EXPECT_TRUE(checkpoint->VerifyAll()->damaged.empty());
+}
+
+TEST(Checkpoint, StringsOutliveTheirTensorAndCheckpoint) {
+  StringArray whole;
+  StringArray part;
+  {
+    BundleMaker bundle;
+    AddStrings("s", {3}, {"ab", "", "xyz"}, &bundle);
+    const auto checkpoint = bundle.Open();
+    auto tensor = checkpoint->Read("s");
+    ASSERT_TRUE(tensor.ok()) << tensor.status().message();
+    EXPECT_EQ(tensor->data.size(), 0u);
+    whole = tensor->strings;
+    part = checkpoint->Read("s", {2}, {1})->strings;
+  }
+  ASSERT_EQ(whole.size(), 3u);
+  EXPECT_EQ(whole[0].AsText(), "ab");
+  EXPECT_EQ(whole[2].AsText(), "xyz");
+  ASSERT_EQ(part.size(), 1u);
+  EXPECT_EQ(part[0].AsText(), "xyz");
+}
+
 TEST(Checkpoint, CleansBooleansInACopyAndViewsCleanOnes) {
   BundleMaker bundle;
   bundle.Add("clean", kBoolean, {3}, std::string("\0\1\1", 3));

@@ -1,0 +1,54 @@
+// A new checkpoint made of records and data files of others.
+
+#ifndef TENSORBUNDLE_CHECKPOINT_RELOCATION_H_
+#define TENSORBUNDLE_CHECKPOINT_RELOCATION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "checkpoint/stored_index.h"
+#include "tensorbundle/checkpoint.h"
+#include "tensorbundle/entry.h"
+#include "tensorbundle/status.h"
+
+namespace tensorbundle {
+
+// A record on its way from one index to another.
+struct MovedRecord {
+  std::string key;    // The new one.
+  std::string value;  // As it was stored.
+  size_t source = 0;  // The position of the checkpoint that it is from.
+  Entry entry;        // What `value` says, under the name of the old key.
+  int32_t shard = 0;  // The data file in the new checkpoint; 0 for a partitioned tensor, which is in none.
+};
+
+// The record `record` of `sources[source]` under a new key. kDataLoss if it makes no sense; of an unknown dtype, it is
+// moved like any other.
+Result<MovedRecord> MoveRecord(const std::vector<StoredIndex>& sources, size_t source, const IndexRecord& record,
+                               std::string new_key);
+
+// kInvalidArgument unless a checkpoint can have this prefix.
+Status CheckDestination(const std::string& prefix);
+
+struct RelocateOptions {
+  bool link = false;  // Data files become further names of the old ones, where that can be, and not copies.
+  bool durable = true;
+  ProgressFunction progress;
+};
+
+// Makes `records` the checkpoint at `destination`. Data files are numbered anew, in the order of the sources and of
+// their numbers there, without those that no record names.
+//
+// Every extent is compared with its data file before anything is written. kIo with EBUSY if another save took the place
+// of a source meanwhile.
+//
+// REQUIRES: keys ascend strictly, CheckDestination is ok, and the sources agree in their headers but for the number of
+// data files.
+Status Relocate(const std::vector<StoredIndex>& sources, std::vector<MovedRecord> records,
+                const std::string& destination, const RelocateOptions& options);
+
+}  // namespace tensorbundle
+
+#endif  // TENSORBUNDLE_CHECKPOINT_RELOCATION_H_

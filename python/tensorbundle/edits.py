@@ -1,0 +1,216 @@
+"""Checkpoints made of others without reading their tensors: several merged into one, or one with other names."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from tensorbundle import _core, callers, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from tensorbundle.selection import Pattern, Patterns
+
+    Rename: TypeAlias = Iterable[tuple[Pattern, str]]
+
+# TensorFlow looks for a checkpoint's files by pattern and takes these for more than themselves.
+_PATTERN_CHARACTERS = "[\\"
+
+
+def merge(
+    prefixes: Iterable[str | os.PathLike[str]],
+    prefix: str | os.PathLike[str],
+    *,
+    durable: bool = True,
+    keep_sources: bool = False,
+    partial: bool = False,
+) -> str:
+    """Makes several checkpoints one: one index over the data files of all, which are linked and not copied.
+
+    What TensorFlow's ``MergeV2Checkpoints`` does with the parts of a sharded save. Slices of one tensor that are spread
+    over several checkpoints become one tensor. Nothing changes before everything has been checked, and any error leaves
+    all as it was; an old checkpoint of the new prefix stays whole until the merged one is complete, as with
+    :func:`save`. Then the sources are removed, index first, and with them the empty ``<prefix>_temp`` directory that
+    TensorFlow makes for parts.
+
+    Args:
+        prefixes: The checkpoints, in any form that :func:`open` takes.
+        prefix: What the merged checkpoint is named by; none of the sources. Where data files can't be linked there,
+            on another file system for instance, they are copied.
+        durable: As for :func:`save`.
+        keep_sources: Leave the sources where they are. Their data files are then further names of the new ones.
+        partial: Slices of a tensor may still be missing; until another merge brings them it can't be read.
+
+    Returns:
+        The new prefix.
+
+    Raises:
+        TypeError: ``prefixes`` is a single path.
+        ValueError: A checkpoint given twice, or as the destination; a tensor that two of them have; slices of one
+            tensor that disagree on type or shape, overlap, or leave a part out; checkpoints of different byte orders;
+            no tensor at all. Names what it is.
+        FileNotFoundError: There is no such checkpoint, or a data file of it is missing.
+        DataLossError: An index is damaged, or a data file is too short. Checksums of tensors are not compared.
+        OSError: The system refuses. If it refuses to remove a source, the merged checkpoint is complete; the message
+            says so.
+
+    Example:
+        >>> tb.merge([f"run/model_temp/part-{i}" for i in range(8)], "run/model")
+    """
+    if isinstance(prefixes, (str, bytes, os.PathLike)):
+        raise TypeError(f"prefixes must be an iterable of paths, not a single one: give [{prefixes!r}]")
+    destination = os.fsdecode(prefix)
+    sources = _resolve_all(list(prefixes))
+    _warn_of_patterns(destination)
+    _core.merge(sources, destination, bool(durable), bool(keep_sources), bool(partial))
+    return destination
+
+
+def edit(
+    prefix: str | os.PathLike[str],
+    dst: str | os.PathLike[str] | None = None,
+    *,
+    rename: Rename | None = None,
+    drop: Patterns | None = None,
+    link: bool = False,
+    durable: bool = True,
+) -> str:
+    """Renames and drops tensors: only the index is rewritten, whatever the size of the checkpoint.
+
+    Where it is, the new index takes the place of the old one at one stroke, and data files are not touched: what they
+    hold of dropped tensors stays in them. With ``dst`` there is a new checkpoint, with data files of its own, and an
+    old one there stays whole until it is complete, as with :func:`save`.
+
+    Args:
+        prefix: The checkpoint, in any form that :func:`open` takes.
+        dst: The prefix of another checkpoint to make; None: edit it where it is. Data files that still hold a tensor
+            are copied, sharing their blocks where the file system can do that.
+        rename: ``(pattern, replacement)`` pairs, applied to each name as ``re.sub`` does, groups included, in
+            order, each to what the one before has made.
+        drop: Drops tensors in whose old name one of these patterns is found, by ``re.search``.
+        link: With ``dst``: the data files become further names of the old ones, where that can be, and not copies.
+        durable: As for :func:`save`.
+
+    Returns:
+        The prefix of the edited checkpoint.
+
+    Raises:
+        TypeError: A pattern or replacement that isn't over ``str``; ``rename`` is no list of pairs.
+        ValueError: A pattern that is no regular expression, or applies to no tensor; two tensors with one name; a name
+            that is empty or begins with a NUL; no tensor left; ``dst`` is the checkpoint itself. Names what it is.
+        UnimplementedError: The checkpoint has an object graph, as ``tf.train.Checkpoint`` saves it, which names its
+            tensors too, and something is to change.
+        FileNotFoundError: There is no such checkpoint.
+        OSError: The system refuses. Everything is as it was.
+
+    Example:
+        >>> tb.edit("run/model.ckpt-100", rename=[(r"^model/", ""), (r"/gamma$", "/scale")], drop="/Adam")
+    """
+    rules = _Rules(rename, drop)
+    source = paths.resolve(prefix)
+    destination = None if dst is None else os.fsdecode(dst)
+    if destination == "":
+        raise ValueError("dst is empty; to edit the checkpoint where it is, leave it out")
+    if destination is not None:
+        _warn_of_patterns(destination)
+    _core.edit(source, destination, rules.apply, bool(link), bool(durable))
+    return source if destination is None else destination
+
+
+class _Rules:
+    """What to do with names."""
+
+    def __init__(self, rename: Rename | None, drop: Patterns | None) -> None:
+        self._rename = [] if rename is None else [_rule(pair) for pair in _pairs(rename)]
+        self._drop = [] if drop is None else [_pattern(pattern, "drop") for pattern in _patterns(drop)]
+
+    def apply(self, names: list[str]) -> list[str | None]:
+        """The new name of each, None for those to drop. A rule that applies to none is a mistake, and said."""
+        dropped = self._dropped(names)
+        kept = [name for name in names if name not in dropped]
+        for pattern, replacement in self._rename:
+            kept = _renamed(kept, pattern, replacement)
+        rest = iter(kept)
+        return [None if name in dropped else next(rest) for name in names]
+
+    def _dropped(self, names: list[str]) -> set[str]:
+        dropped: set[str] = set()
+        for pattern in self._drop:
+            found = {name for name in names if pattern.search(name)}
+            if not found:
+                raise ValueError(f"drop: {pattern.pattern!r} is found in no name of the {len(names)} tensors")
+            dropped |= found
+        return dropped
+
+
+def _renamed(names: list[str], pattern: re.Pattern[str], replacement: str) -> list[str]:
+    try:
+        results = [pattern.subn(replacement, name) for name in names]
+    except (re.error, IndexError) as error:
+        raise ValueError(f"rename: the replacement {replacement!r} for {pattern.pattern!r}: {error}") from error
+    if not any(count for _, count in results):
+        raise ValueError(f"rename: {pattern.pattern!r} is found in no name of the {len(names)} tensors it comes to")
+    return [name for name, _ in results]
+
+
+def _pairs(rename: Any) -> list[Any]:
+    if isinstance(rename, (str, bytes, dict)) or not hasattr(rename, "__iter__"):
+        raise TypeError(f"rename takes a list of (pattern, replacement) pairs, not {rename!r}")
+    return list(rename)
+
+
+def _rule(pair: Any) -> tuple[re.Pattern[str], str]:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"rename takes (pattern, replacement) pairs, not {pair!r}")
+    pattern, replacement = pair
+    if not isinstance(replacement, str):
+        raise TypeError(f"rename: a replacement is a str, not {replacement!r}")
+    return _pattern(pattern, "rename"), replacement
+
+
+def _patterns(drop: Any) -> list[Any]:
+    if isinstance(drop, (str, re.Pattern)):
+        return [drop]
+    if isinstance(drop, bytes) or not hasattr(drop, "__iter__"):  # Bytes pass for an iterable of numbers.
+        raise TypeError(f"drop takes regular expressions over str, not {drop!r}")
+    return list(drop)
+
+
+def _pattern(pattern: Any, argument: str) -> re.Pattern[str]:
+    text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
+    if not isinstance(text, str):
+        raise TypeError(f"{argument} takes regular expressions over str, not {text!r}")
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{argument}: {pattern!r}: {error}") from error
+
+
+def _resolve_all(prefixes: list[str | os.PathLike[str]]) -> list[str]:
+    """The prefixes of all; those that are missing are said together."""
+    found: list[str] = []
+    missing: list[FileNotFoundError] = []
+    for prefix in prefixes:
+        try:
+            found.append(paths.resolve(prefix))
+        except FileNotFoundError as error:
+            missing.append(error)
+    if len(missing) == 1:
+        raise missing[0]
+    if missing:
+        given = ", ".join(repr(error.filename) for error in missing)
+        message = f"{len(missing)} of the {len(prefixes)} checkpoints are missing: {given}"
+        raise FileNotFoundError(errno.ENOENT, message, missing[0].filename)
+    return found
+
+
+def _warn_of_patterns(path: str) -> None:
+    found = [character for character in _PATTERN_CHARACTERS if character in os.path.abspath(path)]
+    if found:
+        callers.warn(
+            f"TensorFlow will not find this checkpoint: it takes {found[0]!r} in {path!r} for a pattern", UserWarning
+        )
