@@ -6,6 +6,8 @@ An answer is a dict from a kind to a value. The kinds:
     touched   the number that ``touch`` gave for all tensors
     listing   (name, dtype, shape) of every tensor
     rows      first row -> that row and the ones after it, of the file's one variable
+    same      whether what was saved is what was to be saved, by the rival's own comparison
+    saved     prefix of a checkpoint that was saved: it is read again, thoroughly also by TensorFlow
     words     the data file's 64-bit words added up
     size      the data file's size in bytes
     output    what a program printed
@@ -16,6 +18,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from benchmarks.python import read_back
 
 ROWS = 16
 
@@ -99,6 +103,14 @@ def _compare_tensors(tensors, truth, threads, thorough):
     return [(truth["touched"], touch(tensors, threads))]
 
 
+def _compare_saved(prefix, truth, threads, thorough):
+    import tensorbundle as tb
+
+    yield from _compare_tensors(tb.load(prefix, threads=threads), truth, threads, thorough)
+    if thorough:
+        yield truth["digest"], read_back.digest_by_tensorflow(prefix)
+
+
 def _compare_rows(rows, truth, _threads, _thorough):
     return [(truth["rows"][str(start)], digest({"rows": array})) for start, array in rows.items()]
 
@@ -107,8 +119,8 @@ def _compare_listing(listing, truth, _threads, _thorough):
     return [(truth["listing"], listing_digest(listing))]
 
 
-def _compare_output(output, _truth, _threads, _thorough):
-    return [("", output)]
+def _compare_fixed(expected):
+    return lambda value, _truth, _threads, _thorough: [(expected, value)]
 
 
 def _compare_number(kind):
@@ -117,8 +129,10 @@ def _compare_number(kind):
 
 _COMPARE = {
     "listing": _compare_listing,
-    "output": _compare_output,
+    "output": _compare_fixed(""),
     "rows": _compare_rows,
+    "same": _compare_fixed(True),
+    "saved": _compare_saved,
     "size": _compare_number("size"),
     "tensors": _compare_tensors,
     "touched": _compare_number("touched"),

@@ -15,11 +15,12 @@ class Case:
         title: What the row is about, for people.
         file: Which test file, a name in ``contents.CONTENTS``; None without one.
         rivals: Name -> module under ``rivals`` or, with a dot in front, anywhere; the first is ours.
-        goals: What the first has to reach.
+        goals: What the first has to reach; ``Below`` may be about another.
         cold: Which of the checkpoint's files are put out of the page cache before each run: "", "data" or "all".
         fresh: Whether each run has a process of its own.
         touch: Whether every byte of each answer is read and compared after each run, not timed.
         sample: Whether anonymous memory is sampled while a run goes on.
+        saves: Whether runs save: they get a folder for it, and start with a quiet disk.
         statistic: What stands for all rounds: "median" or "lower quartile".
         rounds: How many times as many rounds as other cases.
     """
@@ -32,6 +33,7 @@ class Case:
     fresh: bool = False
     touch: bool = True
     sample: bool = False
+    saves: bool = False
     statistic: str = "median"
     rounds: int = 1
 
@@ -113,6 +115,74 @@ CASES = {
         (Below("anonymous_peak", 16 * MB),),
         fresh=True,
         sample=True,
+    ),
+    "save": Case(
+        "Saving 1.33 GB, every tensor summed, `durable=False`",
+        "bert",
+        {"tensorbundle": "save.tensorbundle", "SaveV2": "save.save_v2"},
+        (Faster("SaveV2", 2.2),),
+        saves=True,
+    ),
+    "save_shards": Case(
+        "The same with `shards=2`",
+        "bert",
+        {"tensorbundle": "save.tensorbundle_two_shards", "SaveV2": "save.save_v2"},
+        (Faster("SaveV2", 2.5),),
+        saves=True,
+    ),
+    "overwrite": Case(
+        "Saving 1.33 GB in place of the checkpoint of the round before, `durable=False`",
+        "bert",
+        {"tensorbundle": "save.tensorbundle_over", "SaveV2": "save.save_v2_over"},
+        (Faster("SaveV2", 4),),
+        saves=True,
+    ),
+    "save_plain": Case(
+        "Saving 1.33 GB beside writing the same bytes and nothing else",
+        "bert",
+        {"tensorbundle": "save.tensorbundle", "write 1 MiB": "save.plain_write"},
+        (Share(("write 1 MiB",), 0.85),),
+        saves=True,
+        statistic="lower quartile",
+    ),
+    "save_durable": Case(
+        "`durable=True`, the default: 1.33 GB on the disk when `save` returns",
+        "bert",
+        {"tensorbundle": "save.tensorbundle_durable", "write 1 MiB, fsync": "save.plain_write_synced"},
+        (Share(("write 1 MiB, fsync",), 0.8),),
+        saves=True,
+        statistic="lower quartile",
+    ),
+    "save_many": Case(
+        "Saving 200,000 small tensors, `durable=False`",
+        "tiny_tensors",
+        {"tensorbundle": "save.tensorbundle", "SaveV2": "save.save_v2"},
+        (Faster("SaveV2", 4),),
+        saves=True,
+    ),
+    "save_strings": Case(
+        "Saving one million short strings from an object array, `durable=False`",
+        "short_strings",
+        {"tensorbundle": "save.tensorbundle", "SaveV2": "save.save_v2"},
+        (Faster("SaveV2", 1.5),),
+        saves=True,
+    ),
+    "save_memory": Case(
+        "Memory above the arrays and beside the page cache while 1.33 GB is saved",
+        "bert",
+        {
+            "tensorbundle": "save.tensorbundle",
+            "8 shards": "save.tensorbundle_eight_shards",
+            "one tensor": "save.one_tensor",
+        },
+        (
+            Below("anonymous_peak", 64 * MB),
+            Below("anonymous_peak", 64 * MB, of="8 shards"),
+            Below("anonymous_peak", 64 * MB, of="one tensor"),
+        ),
+        fresh=True,
+        sample=True,
+        saves=True,
     ),
     "import": Case(
         "`import tensorbundle`, which does not import NumPy, above a bare interpreter",

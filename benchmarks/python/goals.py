@@ -24,7 +24,7 @@ class Faster:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """At least this share of the rate of the fastest of the peers, which only read."""
+    """At least this share of the rate of the fastest of the peers, which only read or write the same bytes."""
 
     peers: tuple[str, ...]
     share: float
@@ -43,14 +43,21 @@ class Share:
 
 @dataclasses.dataclass(frozen=True)
 class Below:
-    """A measure that stays below a limit, or at 0; with ``above``, what it is more than that peer's."""
+    """A measure that stays below a limit, or at 0.
+
+    Attributes:
+        above: What counts is what ours is more than this peer's.
+        of: What counts is that of this rival, another way of ours.
+    """
 
     measure: str
     below: float
     above: str | None = None
+    of: str | None = None
 
     def judge(self, middles):
-        value = next(iter(middles.values()))[self.measure]
+        middle = next(iter(middles.values())) if self.of is None else middles[self.of]
+        value = None if middle is None else middle[self.measure]
         if self.above is not None:
             peer = middles[self.above]
             value = None if peer is None else value - peer[self.measure]
@@ -58,7 +65,8 @@ class Below:
 
     def say(self, value):
         more = f" above {self.above}" if self.above else ""
-        return f"{amount(self.measure, value)}{more}"
+        which = f" for {self.of}" if self.of else ""
+        return f"{amount(self.measure, value)}{more}{which}"
 
     @property
     def limit(self):

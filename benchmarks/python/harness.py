@@ -1,14 +1,16 @@
 """Runs cases: every rival in a process of its own, its answer checked first, then rounds in alternating order."""
 
 import contextlib
+import os
 import statistics
+import tempfile
 from pathlib import Path
 
 from benchmarks.python import memory
 from benchmarks.python.rival_process import RivalError, RivalProcess, UnavailableError
 
 MEASURES = ("seconds", "resident_pages", "anonymous", "anonymous_peak", "page_tables")
-NO_FILE = {"prefix": "", "data": "", "starts": [], "truth": {}}
+NO_FILE = {"prefix": "", "data": "", "bytes": 0, "sizes": "", "starts": [], "truth": {}}
 
 
 class Bench:
@@ -19,22 +21,26 @@ class Bench:
         directory: Where the files are.
         threads: How many threads a rival may use.
         rounds: How many rounds each case has.
+        large_bytes: Size of the tensor where a case saves a single one; 0: the data file's.
     """
 
-    def __init__(self, records, directory, *, threads, rounds):
+    def __init__(self, records, directory, *, threads, rounds, large_bytes=0):
         self._records = records
         self._directory = directory
         self._threads = threads
         self._rounds = rounds
+        self._large_bytes = large_bytes
 
     def measure(self, case):
         """One case: what each rival measured, and how its goals came out."""
-        job = self._job(case)
         rivals, unavailable = {}, {}
         with contextlib.ExitStack() as stack:
+            job = {**self._job(case), "scratch": stack.enter_context(self._scratch(case))}
             started = {name: stack.enter_context(self._start(case, name, job)) for name in case.rivals}
             for name, process in started.items():
                 reason = _make_ready(process)
+                if case.fresh:
+                    process.close()  # Each run has another, and may need the memory.
                 if reason is None:
                     rivals[name] = process
                 else:
@@ -49,7 +55,19 @@ class Bench:
     def _job(self, case):
         record = NO_FILE if case.file is None else self._records[case.file]
         job = {key: record[key] for key in NO_FILE}
-        return {**job, "directory": str(self._directory), "threads": self._threads, "touch": case.touch}
+        return {
+            **job,
+            "directory": str(self._directory),
+            "file": case.file or "",
+            "large_bytes": self._large_bytes,
+            "threads": self._threads,
+            "touch": case.touch,
+        }
+
+    def _scratch(self, case):
+        if not case.saves:
+            return contextlib.nullcontext("")
+        return tempfile.TemporaryDirectory(prefix="saved-", dir=self._directory)
 
     def _start(self, case, name, job):
         return RivalProcess(module_of(case.rivals[name]), job)
@@ -89,6 +107,9 @@ class _Rounds:
         return {measure: measured[measure] for measure in wanted if measure in measured}
 
     def _cool(self):
+        if self._case.saves:
+            os.sync()  # Or the disk would still be busy with what the run before has left in the page cache.
+            memory.fill_page_cache(Path(self._job["scratch"], "filler"), self._job["bytes"])
         files = {"": (), "data": ("data",), "all": ("data", "index")}[self._case.cold]
         for kind in files:
             path = Path(self._job["data"] if kind == "data" else self._job["prefix"] + ".index")

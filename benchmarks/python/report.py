@@ -135,8 +135,8 @@ def _ours(case):
 
 def _peers(case):
     _, *peers = case["rivals"].items()
-    ran = [f"{name} {amount('seconds', ran['middle']['seconds'])}" for name, ran in peers if "middle" in ran]
-    return ", ".join(ran)
+    measure = case["goals"][0]["measure"]
+    return ", ".join(f"{name} {amount(measure, ran['middle'][measure])}" for name, ran in peers if "middle" in ran)
 
 
 def _goal(goal):

@@ -14,14 +14,19 @@ from benchmarks.python.cases import CASES
 from benchmarks.python.harness import Bench
 from benchmarks.python.rival_process import RivalError
 
+FILE_SYSTEMS_IN_MEMORY = ("tmpfs", "ramfs")
 
-def run(cases, *, directory, sizes, rounds, threads, command):
+
+def run(cases, *, directory, sizes, rounds, threads, command, large_bytes=0):
     """Measures cases, name -> ``Case``, on files in a directory: everything that the JSON says."""
     directory = Path(directory).resolve()
+    described = machine.describe(directory)
+    if sizes == "full" and any(case.saves for case in cases.values()):
+        require_disk(directory, described["disk"]["filesystem"])
     names = sorted({case.file for case in cases.values() if case.file is not None})
     say(f"files in {directory}: {', '.join(names) or 'none'}")
     records = files.ensure(directory, sizes, names)
-    bench = Bench(records, directory, threads=threads, rounds=rounds)
+    bench = Bench(records, directory, threads=threads, rounds=rounds, large_bytes=large_bytes)
     measured = {}
     for name, case in cases.items():
         measured[name] = bench.measure(case)
@@ -32,11 +37,16 @@ def run(cases, *, directory, sizes, rounds, threads, command):
         "sizes": sizes,
         "rounds": rounds,
         "threads": threads,
-        "machine": machine.describe(directory),
+        "machine": described,
         "versions": machine.versions(),
         "files": {name: {key: record[key] for key in ("tensors", "bytes")} for name, record in records.items()},
         "cases": measured,
     }
+
+
+def require_disk(directory, filesystem):
+    if filesystem in FILE_SYSTEMS_IN_MEMORY:
+        raise RivalError(f"{directory} is in memory ({filesystem}): take a directory on a disk, with --dir")
 
 
 def main(arguments):
@@ -52,6 +62,7 @@ def main(arguments):
                 sizes="quick" if options.quick else "full",
                 rounds=options.rounds or (3 if options.quick else 9),
                 threads=options.threads,
+                large_bytes=options.large_tensor,
                 command=shlex.join(["python", "-m", "benchmarks", *arguments]),
             )
         except RivalError as error:
@@ -82,6 +93,13 @@ def parse(arguments):
     parser.add_argument("--dir", type=Path, help="where the test files are, or will be and stay (default: temporary)")
     parser.add_argument("--out", type=Path, help="JSON (default: benchmarks/results/results.json after a complete run)")
     parser.add_argument("--threads", type=int, default=2, help="per rival (%(default)s)")
+    parser.add_argument(
+        "--large-tensor",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="size of the one tensor of save_memory (default: as large as the model)",
+    )
     return parser.parse_args(arguments)
 
 

@@ -2,7 +2,7 @@
 
 Reads commands from standard input and answers each with one line of JSON on what was standard output; whatever the
 rival prints goes to standard error. Commands: ``check``, ``run TURN``, ``settle`` (look at the answer of the last run,
-if it is to be touched, and let go of it).
+if it is to be touched, and let go of it and of its files).
 """
 
 import dataclasses
@@ -24,7 +24,12 @@ class Job:
     Attributes:
         prefix: The checkpoint.
         data: Its one data file.
+        bytes: That file's size.
         directory: Where it may put files of its own.
+        scratch: A folder for what it saves, where the case saves.
+        file: What is in the checkpoint, a name in ``contents.CONTENTS``.
+        sizes: Of which sizes, a name in ``contents.SIZES``.
+        large_bytes: Size of the tensor where a case saves a single one; 0: ``bytes``.
         threads: How many threads it may use.
         starts: First rows for the case that reads rows.
         truth: What ``answers`` compares with.
@@ -33,7 +38,12 @@ class Job:
 
     prefix: str
     data: str
+    bytes: int
     directory: str
+    scratch: str
+    file: str
+    sizes: str
+    large_bytes: int
     threads: int
     starts: tuple[int, ...]
     truth: dict
@@ -51,7 +61,7 @@ class Worker:
 
     def check(self):
         """The thorough look at one answer. Says how long the rival's first run took, if it was a run."""
-        first = None
+        first, result = None, None
         if hasattr(self._rival, "check"):
             answer = self._rival.check(self._state)
         else:
@@ -60,6 +70,7 @@ class Worker:
             first = time.perf_counter() - start
             answer = self._rival.answer(result)
         self._require(answer, thorough=True)
+        self._discard(result)
         return {"first": first}
 
     def run(self, turn):
@@ -79,8 +90,13 @@ class Worker:
     def settle(self):
         if self._job.touch:
             self._require(self._rival.answer(self._result), thorough=False)
+        self._discard(self._result)
         self._result = None
         return {}
+
+    def _discard(self, result):
+        if hasattr(self._rival, "discard"):
+            self._rival.discard(result)
 
     def _require(self, answer, *, thorough):
         # Imported late: NumPy is part of what some cases measure.

@@ -244,8 +244,8 @@ Status ReadJob::DecodePiece(const Chunk& chunk, uint32_t* crc) {
   const uint64_t count = *CountElements(piece.box != nullptr ? piece.box->shape : entry.shape);
   const auto decode = entry.dtype == DType::kVariant ? DecodeVariants : DecodeStrings;
   StringArray strings;
-  Status status =
-      decode(stored, count, foreign_byte_order_, &strings, crc, [this] { return reporter_->KeepGoing(); }, kMaxNarrowOffset);
+  Status status = decode(
+      stored, count, foreign_byte_order_, &strings, crc, [this] { return reporter_->KeepGoing(); }, kMaxNarrowOffset);
   if (requests_[piece.request].action == ReadAction::kDecode) decoded_.find(chunk.piece)->second = std::move(strings);
   return std::move(status).WithPath(piece.source->name());
 }

@@ -29,6 +29,19 @@ std::string DataTarget(const std::string& prefix, int32_t shard) {
   return path.substr(0, path.rfind("-of-"));
 }
 
+// Removes what killed writers left of data files of the checkpoint at `prefix`. A commit does so too, but not if it is
+// about to give the same files these names: then they are locked, as if somebody were still writing them.
+Status RemoveLeftData(const std::string& prefix) {
+  const std::string start = prefix + ".data-";
+  ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, os::FindLeftovers(start));
+  for (const std::string& path : leftovers) {
+    const size_t digits_end = path.find_first_not_of("0123456789", start.size());
+    // Longer prefixes have leftovers of their own.
+    if (digits_end == path.rfind(".tmp-")) os::RemoveLeftover(path).IgnoreError();
+  }
+  return Status();
+}
+
 class Relocation {
  public:
   Relocation(const std::vector<StoredIndex>& sources, std::vector<MovedRecord> records, const std::string& destination,
@@ -39,7 +52,8 @@ class Relocation {
     NumberFiles();
     RETURN_IF_ERROR(MeasureFiles());
     RETURN_IF_ERROR(CheckExtents());
-    RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(destination_)));
+    RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(destination_), options_.durable));
+    if (options_.link) RETURN_IF_ERROR(RemoveLeftData(destination_));
     Reporter reporter(options_.progress, TotalBytes());
     NewBundle bundle;
     RETURN_IF_ERROR(TakeFiles(&reporter, &bundle.data));
@@ -114,7 +128,7 @@ class Relocation {
       ASSIGN_OR_RETURN(os::TemporaryFile taken, TakeFile(file, static_cast<int32_t>(data->size()), reporter));
       data->push_back(std::move(taken));
     }
-    return options_.progress ? reporter->Report() : Status();
+    return reporter->Report();
   }
 
   Result<os::TemporaryFile> TakeFile(const DataFile& file, int32_t shard, Reporter* reporter) const {

@@ -31,6 +31,11 @@ Status Reporter::Report() {
   return status;
 }
 
+Status Reporter::Finish(Status status) {
+  if (status.ok() || cancelled()) return Report();
+  return status;
+}
+
 std::function<Status()> Reporter::poll() {
   if (!progress_) return nullptr;
   return [this] { return Report(); };

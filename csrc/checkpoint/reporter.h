@@ -34,6 +34,9 @@ class Reporter {
   Status KeepGoing();
   // Asks in any case. REQUIRES: this is the calling thread.
   Status Report();
+  // What the call comes to, after its last report: `status`, that of its work, unless the caller said no. Then that
+  // error is it, and not those of threads that were told to stop. REQUIRES: this is the calling thread.
+  Status Finish(Status status);
   // For ParallelFor: Report, or nothing if there is no function to call.
   std::function<Status()> poll();
 

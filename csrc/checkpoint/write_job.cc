@@ -57,10 +57,7 @@ class WriteJob {
   Result<std::vector<uint32_t>> Run() {
     RETURN_IF_ERROR(ReserveSpace());
     const auto run_task = [this](size_t task) { return RunTask(tasks_[task]); };
-    Status status = ParallelFor(tasks_.size(), options_.threads, run_task, reporter_.poll());
-    // Where the caller said no, its own error goes before those of threads that were told to stop.
-    if (status.ok() || reporter_.cancelled()) status = reporter_.Report();
-    RETURN_IF_ERROR(std::move(status));
+    RETURN_IF_ERROR(reporter_.Finish(ParallelFor(tasks_.size(), options_.threads, run_task, reporter_.poll())));
     return CombineSums();
   }
 

@@ -53,7 +53,8 @@ Status CheckOptions(const std::string& prefix, const WriteOptions& options) {
     return Invalid("alignment is a power of two from 1 to " + std::to_string(kMaxAlignment) + ", not " +
                    std::to_string(alignment));
   }
-  if (prefix.empty() || prefix.back() == '/') {
+  if (prefix.empty()) return Invalid("a checkpoint needs a path");
+  if (prefix.back() == '/') {
     return Invalid("a checkpoint's path ends with its name, as in run/model.ckpt-100; this names a directory")
         .WithPath(prefix);
   }
@@ -180,7 +181,8 @@ class CheckpointWriter::Rep {
     RETURN_IF_ERROR(CheckNamesAreNew(&tensor, 1));
     ASSIGN_OR_RETURN(std::vector<Placement> placements, Place({{dtype, &shape, size_bytes, true}}, &tensor));
     chunked_ = ChunkedTensor{name, dtype, shape, std::move(placements), 0, 0, 0};
-    return FinishPieces();
+    RecordIfComplete();
+    return Status();
   }
 
   Status AppendChunk(ByteView bytes) {
@@ -190,13 +192,19 @@ class CheckpointWriter::Rep {
       return Invalid(std::to_string(bytes.size()) + " bytes are given, " + std::to_string(missing) + " are missing")
           .WithTensor(chunked_->name);
     }
-    while (!bytes.empty()) {
-      const Placement& piece = chunked_->placements[chunked_->piece];
-      const ByteView part = bytes.Slice(0, std::min<uint64_t>(bytes.size(), piece.end - chunked_->done));
-      RETURN_IF_ERROR(WritePart(piece, part));
-      bytes.RemovePrefix(part.size());
-      RETURN_IF_ERROR(FinishPieces());
-      if (!chunked_) break;
+    if (bytes.empty()) return Status();
+    // As numbers of one byte; of the tensor's own type where not every bit counts.
+    const DTypeInfo& info = *FindDTypeInfo(chunked_->dtype);
+    const DType dtype = info.value_bits < 8 ? info.dtype : DType::kUint8;
+    const TensorToWrite chunk{chunked_->name, dtype, {static_cast<int64_t>(bytes.size())}, bytes.data(), {}, false, {}};
+    const std::vector<WritePiece> parts = PlaceChunk(chunk, bytes.size());
+    done_bytes_ = bytes.size();
+    ASSIGN_OR_RETURN(const std::vector<uint32_t> sums, WritePieces(parts, JobOptions()));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const uint64_t size_bytes = parts[i].end - parts[i].begin;
+      chunked_->crc32c = crc32c::Combine(chunked_->crc32c, sums[i], size_bytes);
+      chunked_->done += size_bytes;
+      RecordIfComplete();
     }
     return Status();
   }
@@ -358,30 +366,25 @@ class CheckpointWriter::Rep {
     return WritePieces(pieces, JobOptions());
   }
 
-  // Bytes of the tensor that is added in parts, all of one piece.
-  Status WritePart(const Placement& piece, ByteView part) {
-    // As numbers of one byte; of the tensor's own type where not every bit counts.
-    const DTypeInfo& info = *FindDTypeInfo(chunked_->dtype);
-    const DType dtype = info.value_bits < 8 ? info.dtype : DType::kUint8;
-    const TensorToWrite bytes{chunked_->name, dtype, {static_cast<int64_t>(part.size())}, part.data(), {}, false, {}};
-    const uint64_t offset = piece.offset + (chunked_->done - piece.begin);
-    ASSIGN_OR_RETURN(const std::vector<uint32_t> sums,
-                     WritePieces({{&bytes, 0, part.size(), piece.shard, FileOf(piece), offset}}, JobOptions()));
-    chunked_->crc32c = crc32c::Combine(chunked_->crc32c, sums.front(), part.size());
-    chunked_->done += part.size();
-    return Status();
+  // Where the next bytes of the tensor that is added in parts go: each part to one of its pieces.
+  std::vector<WritePiece> PlaceChunk(const TensorToWrite& chunk, uint64_t size_bytes) const {
+    std::vector<WritePiece> parts;
+    for (uint64_t begin = 0; begin < size_bytes; begin = parts.back().end) {
+      const Placement& piece = chunked_->placements[chunked_->piece + parts.size()];
+      const uint64_t done = chunked_->done + begin;
+      const uint64_t end = std::min(begin + (piece.end - done), size_bytes);
+      parts.push_back({&chunk, begin, end, piece.shard, FileOf(piece), piece.offset + (done - piece.begin)});
+    }
+    return parts;
   }
 
-  // Records the pieces of the tensor that is added in parts that are complete, and with the last the tensor.
-  Status FinishPieces() {
-    while (chunked_->done == chunked_->placements[chunked_->piece].end) {
-      Record(chunked_->name, chunked_->dtype, chunked_->shape, chunked_->placements[chunked_->piece], chunked_->crc32c);
-      chunked_->crc32c = 0;
-      if (++chunked_->piece < chunked_->placements.size()) continue;
-      chunked_.reset();
-      break;
-    }
-    return Status();
+  // Records the piece of the tensor that is added in parts if it has all its bytes. The last completes the tensor.
+  void RecordIfComplete() {
+    const Placement& piece = chunked_->placements[chunked_->piece];
+    if (chunked_->done != piece.end) return;
+    Record(chunked_->name, chunked_->dtype, chunked_->shape, piece, chunked_->crc32c);
+    chunked_->crc32c = 0;
+    if (++chunked_->piece == chunked_->placements.size()) chunked_.reset();
   }
 
   void Record(const std::string& name, DType dtype, const std::vector<int64_t>& shape, const Placement& place,

@@ -91,8 +91,8 @@ def tf_name(dtype: np.dtype[Any]) -> str | None:
     """TensorFlow's name of the tensors that arrays of ``dtype`` become, in whatever byte order.
 
     Returns:
-        A name such as ``"float32"``; ``"string"`` for ``object``; None if a checkpoint has no such type. Quantized types
-        have none of their own: their arrays are plain integers.
+        A name such as ``"float32"``; ``"string"`` for ``object``; None if a checkpoint has no such type. Quantized
+        types have none of their own: their arrays are plain integers.
     """
     if dtype.hasobject:
         return "string" if dtype == np.dtype(object) else None

@@ -192,20 +192,22 @@ def _pattern(pattern: Any, argument: str) -> re.Pattern[str]:
 
 def _resolve_all(prefixes: list[str | os.PathLike[str]]) -> list[str]:
     """The prefixes of all; those that are missing are said together."""
-    found: list[str] = []
-    missing: list[FileNotFoundError] = []
-    for prefix in prefixes:
-        try:
-            found.append(paths.resolve(prefix))
-        except FileNotFoundError as error:
-            missing.append(error)
+    resolved = [_resolve(prefix) for prefix in prefixes]
+    missing = [error for error in resolved if isinstance(error, FileNotFoundError)]
     if len(missing) == 1:
         raise missing[0]
     if missing:
         given = ", ".join(repr(error.filename) for error in missing)
         message = f"{len(missing)} of the {len(prefixes)} checkpoints are missing: {given}"
         raise FileNotFoundError(errno.ENOENT, message, missing[0].filename)
-    return found
+    return [prefix for prefix in resolved if isinstance(prefix, str)]
+
+
+def _resolve(prefix: str | os.PathLike[str]) -> str | FileNotFoundError:
+    try:
+        return paths.resolve(prefix)
+    except FileNotFoundError as error:
+        return error
 
 
 def _warn_of_patterns(path: str) -> None:

@@ -44,15 +44,12 @@ def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, np.ndarray):
         return _plain(name, value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array_interface__"):
-        value = _resolved(value)
-        elements = _from_dlpack(name, value)
-        if elements is not None:
-            return elements
+        return _of_library(name, value)
     try:
         array = np.asarray(value)
     except ValueError as error:  # Of different lengths.
         raise ValueError(f"tensor {name!r}: {error}") from error
-    except (BufferError, RuntimeError, TypeError) as error:  # Another library's, which gives no array.
+    except (AttributeError, BufferError, RuntimeError, TypeError) as error:  # Another library's: no array.
         raise TypeError(f"tensor {name!r}: {error}") from error
     # NumPy cuts strings to a fixed width and takes zeros at their ends for padding.
     holds_text = array.dtype.kind in "SU" and not isinstance(value, (np.generic, memoryview))
@@ -66,6 +63,31 @@ def _plain(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(array)
 
 
+def _of_library(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """The elements of another library's tensor, where they lie if that can be had."""
+    from tensorbundle import _core
+
+    # Its own way first: TensorFlow's __dlpack__ ends the process if it is asked for what it can't hand out.
+    problem: Exception | None = None
+    if hasattr(value, "__array__"):
+        try:
+            return np.asarray(value)
+        except ValueError as error:
+            if not hasattr(value, "numpy"):
+                raise ValueError(f"tensor {name!r}: {error}") from error
+            return np.asarray(value.numpy())  # TensorFlow's scalars of types that NumPy lacks are no arrays yet.
+        except (RuntimeError, TypeError) as error:  # Not of this type, not with a history, not from this device.
+            problem = error
+    try:
+        value = _resolved(value)
+        device, number = map(int, value.__dlpack_device__())
+        if device == _CPU:
+            return _core.from_dlpack(value)
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"tensor {name!r}: {problem or error}") from error
+    raise ValueError(f"tensor {name!r} is on device {device}:{number}, not on the CPU: copy it there first")
+
+
 def _resolved(value: Any) -> Any:
     """PyTorch's tensor without its history, and a copy if its elements are still to be conjugated or negated.
 
@@ -77,27 +99,6 @@ def _resolved(value: Any) -> Any:
         if hasattr(value, resolve):
             value = getattr(value, resolve)()
     return value
-
-
-def _from_dlpack(name: str, value: Any) -> np.ndarray[Any, Any] | None:
-    """The elements of another library's tensor, where they lie; None if it gives them in another way only."""
-    from tensorbundle import _core
-
-    try:
-        device, number = value.__dlpack_device__()
-        if int(device) == _CPU:
-            return _core.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        if hasattr(value, "__array__"):
-            return None
-        raise TypeError(f"tensor {name!r}: {error}") from error
-    elsewhere = f"tensor {name!r} is on device {int(device)}:{number}, not on the CPU: copy it there first"
-    if not hasattr(value, "__array__"):
-        raise ValueError(elsewhere)
-    try:
-        return np.asarray(value)  # A copy, where the library makes one.
-    except TypeError as error:
-        raise ValueError(elsewhere) from error
 
 
 def _as_bytes(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -213,17 +213,15 @@ class CheckpointWriter:
             ValueError: There is no tensor at all, or one of which slices are missing. They can still be added.
             OSError: The system refuses. The old checkpoint, if there was one, is as it was.
         """
-        with self._alone():
+        with self._alone(), self._cleanup:
             self._native.finish()
             self._closed = True
-            self._cleanup.close()
 
     def abandon(self) -> None:
         """Removes what was written. After :meth:`finish` this does nothing."""
-        with self._alone():
+        with self._alone(), self._cleanup:
             self._native.abandon()
             self._closed = True
-            self._cleanup.close()
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / "benchmarks").is_dir(), reason="no benchmarks here: not a checkout"),
 ]
 
-CASES = 11
+CASES = 19
 MODULES = ("answers", "cases", "contents", "goals", "harness", "memory", "report", "rival_process", "run")
 
 
@@ -65,11 +65,13 @@ def liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-def measure(bench: Any, rival: str, truth: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def measure(
+    bench: Any, rival: str, truth: dict[str, Any], directory: Path = REPOSITORY, **fields: Any
+) -> dict[str, Any]:
     """One round of a case with one rival and no file."""
     case = bench.cases.Case("a case", "file", {"tensorbundle": rival}, (bench.goals.Below("seconds", 60),), **fields)
-    record = {"prefix": "", "data": "", "starts": [], "truth": truth}
-    return bench.harness.Bench({"file": record}, REPOSITORY, threads=1, rounds=1).measure(case)
+    record = {"prefix": "", "data": "", "bytes": 3_000_000, "sizes": "", "starts": [], "truth": truth}
+    return bench.harness.Bench({"file": record}, directory, threads=1, rounds=1).measure(case)
 
 
 def test_every_case_runs_and_every_rival_answers_right(results: dict[str, Any]):
@@ -83,6 +85,14 @@ def test_every_case_runs_and_every_rival_answers_right(results: dict[str, Any]):
         "strings": {"tensorbundle", "TensorFlow"},
         "rows": {"tensorbundle", "TensorFlow"},
         "memory": {"tensorbundle"},
+        "save": {"tensorbundle", "SaveV2"},
+        "save_shards": {"tensorbundle", "SaveV2"},
+        "overwrite": {"tensorbundle", "SaveV2"},
+        "save_plain": {"tensorbundle", "write 1 MiB"},
+        "save_durable": {"tensorbundle", "write 1 MiB, fsync"},
+        "save_many": {"tensorbundle", "SaveV2"},
+        "save_strings": {"tensorbundle", "SaveV2"},
+        "save_memory": {"tensorbundle", "8 shards", "one tensor"},
         "import": {"tensorbundle", "bare interpreter", "with `open`"},
     }
     unavailable = {
@@ -103,7 +113,15 @@ def test_results_say_what_a_reader_must_know(results: dict[str, Any]):
     assert load["first_seconds"] > 0
     memory = results["cases"]["memory"]["rivals"]["tensorbundle"]["rounds"]
     assert set(memory) == {"seconds", "anonymous", "anonymous_peak", "page_tables"}
+    for rival in results["cases"]["save_memory"]["rivals"].values():
+        assert set(rival["rounds"]) == set(memory)
     assert len(results["cases"]["import"]["rivals"]["tensorbundle"]["rounds"]["seconds"]) == 5
+
+
+def test_nothing_is_left_of_what_was_saved(directory: Path, results: dict[str, Any]):
+    assert {path.name.split(".")[0] for path in directory.iterdir()} == {
+        *("bert", "tiny_tensors", "short_strings", "large_variable", "plain_pass")
+    }
 
 
 @pytest.mark.parametrize("name", ["unverified", "cold"])
@@ -145,6 +163,109 @@ def test_wrong_answer_of_a_timed_run_ends_the_run(bench: Any, liar: Any):
     with pytest.raises(bench.rival_process.RivalError, match=r"^liar: WrongAnswerError: size: expected 5, found 4$"):
         measure(bench, rival, {"size": 5})
     measure(bench, rival, {"size": 5}, touch=False)
+
+
+@pytest.fixture
+def saver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a rival that saves numbers, from the first of them in its first run and in the others."""
+
+    def make(first: int, others: int) -> str:
+        lines = [
+            '"""Saves."""',
+            "import os, shutil",
+            "import numpy as np, tensorbundle as tb",
+            "def prepare(job): return job, []",
+            "def run(state, _):",
+            "    job, runs = state",
+            "    assert os.listdir(job.scratch) == []",
+            f"    array = np.arange(4, dtype='f4') + ({others} if runs else {first})",
+            "    runs.append(0)",
+            "    return tb.save(job.scratch + '/folder/ckpt', {'x': array})",
+            "def answer(prefix): return {'saved': prefix}",
+            "def discard(prefix): shutil.rmtree(os.path.dirname(prefix))",
+        ]
+        (tmp_path / "saver.py").write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+        return ".saver"
+
+    return make
+
+
+def test_what_is_saved_is_read_again(bench: Any, saver: Any, tmp_path: Path, tensorflow: Any):
+    array = np.arange(4, dtype=np.float32)
+    truth = {"digest": bench.answers.digest({"x": array}), "touched": bench.answers.touch({"x": array}, 1)}
+    directory = tmp_path / "directory"
+    directory.mkdir()
+    measure(bench, saver(0, 0), truth, directory, saves=True)
+    for first, others, found in ((1, 0, "[0-9a-f]{64}"), (0, 1, "[0-9]+")):
+        with pytest.raises(
+            bench.rival_process.RivalError, match=f"^saver: WrongAnswerError: saved: expected {found}, found {found}$"
+        ):
+            measure(bench, saver(first, others), truth, directory, saves=True)
+    assert list(directory.iterdir()) == []
+
+
+def test_what_is_saved_is_read_by_tensorflow(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tb = importlib.import_module("tensorbundle")
+    tensors = {"x": np.arange(4, dtype=np.float32)}
+    prefix = tb.save(tmp_path / "ckpt", tensors)
+    truth = {"digest": bench.answers.digest(tensors), "touched": bench.answers.touch(tensors, 1)}
+    monkeypatch.setattr(bench.answers.read_back, "digest_by_tensorflow", lambda path: f"other than {path}")
+    bench.answers.require({"saved": prefix}, truth, threads=1, thorough=False)
+    with pytest.raises(bench.answers.WrongAnswerError, match=f"found other than {prefix}$"):
+        bench.answers.require({"saved": prefix}, truth, threads=1, thorough=True)
+
+
+def test_each_run_that_saves_starts_with_a_quiet_disk_and_memory(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    happened: list[str] = []
+    monkeypatch.setattr(os, "sync", lambda: happened.append("sync"))
+    monkeypatch.setattr(bench.memory, "fill_page_cache", lambda path, size: happened.append(f"{path.parent} {size}"))
+    job = {"scratch": str(tmp_path), "bytes": 5}
+    ready = ["sync", f"{tmp_path} 5"]
+    for saves, expected in ((True, [*ready, "a", *ready, "b"]), (False, ["a", "b"])):
+        case = bench.cases.Case("", "file", {"a": "", "b": ""}, (), saves=saves)
+        rounds = bench.harness._Rounds(case, job, {name: SimpleNamespace(about="", first=None) for name in case.rivals})
+        monkeypatch.setattr(rounds, "_run", lambda name, turn: happened.append(name) or {})
+        rounds.play(0)
+        assert happened == expected
+        happened.clear()
+
+
+def test_saving_into_memory_is_not_measured(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    described = {"disk": {"filesystem": "tmpfs"}}
+    monkeypatch.setattr(bench.run.machine, "describe", lambda directory: described)
+    case = {"save": bench.cases.CASES["save"]}
+    with pytest.raises(bench.rival_process.RivalError, match=r"is in memory \(tmpfs\): take a directory on a disk"):
+        bench.run.run(case, directory=tmp_path, sizes="full", rounds=1, threads=1, command="")
+
+
+def test_filler_has_its_size_and_goes(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+    unlink = os.unlink
+    monkeypatch.setattr(os, "unlink", lambda path: sizes.append(path.stat().st_size) or unlink(path))
+    for size in (0, 1, 3_000_000):
+        bench.memory.fill_page_cache(tmp_path / "filler", size)
+    assert sizes == [0, 1, 3_000_000]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("large_bytes", "saved"), [(0, 4000), (8192, 8192)])
+def test_one_tensor_is_as_large_as_the_model_or_as_asked_for(
+    large_bytes: int, saved: int, bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(REPOSITORY)
+    rival = importlib.import_module("benchmarks.python.rivals.save.one_tensor")
+    job = SimpleNamespace(bytes=4000, scratch=str(tmp_path), large_bytes=large_bytes, threads=1)
+    prefix, array = result = rival.run(rival.prepare(job), 0)
+    assert array.nbytes == saved
+    bench.answers.require(rival.answer(result), {}, threads=1, thorough=True)
+    with pytest.raises(bench.answers.WrongAnswerError, match=r"^same: expected True, found False$"):
+        bench.answers.require(rival.answer((prefix, array + 1)), {}, threads=1, thorough=True)
+    job.large_bytes = 10**18
+    with pytest.raises(importlib.import_module("benchmarks.python.rivals").Unavailable, match=r"GB of memory, and"):
+        rival.prepare(job)
 
 
 def test_rival_that_fails_is_quoted(bench: Any, liar: Any):
@@ -213,6 +334,8 @@ def test_parts_of_the_variable_lie_apart(bench: Any):
         (("Below", "seconds", 0.2), ("under 200 ms", 0.2, "200 ms", False)),
         (("Below", "seconds", 0.1, "quick"), ("under 100 ms", 0.05, "50 ms above quick", True)),
         (("Below", "resident_pages", 0), ("0 pages", 0, "0 pages", True)),
+        (("Below", "seconds", 1, None, "peer"), ("under 1 s", 2.0, "2 s for peer", False)),
+        (("Below", "seconds", 1, None, "absent"), ("under 1 s", None, None, None)),
         (("Below", "anonymous_peak", 16e6), ("under 16 MB", 17e6, "17 MB", False)),
     ],
 )
@@ -350,7 +473,7 @@ def test_command_names_every_case(bench: Any):
     told = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
     assert len(bench.cases.CASES) == CASES
     assert all(name in told for name in bench.cases.CASES)
-    for option in ("--case", "--rounds", "--quick", "--dir", "--out", "--threads"):
+    for option in ("--case", "--rounds", "--quick", "--dir", "--out", "--threads", "--large-tensor"):
         assert option in told
     command[-1:] = ["--case", "no_such_case"]
     refused = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)

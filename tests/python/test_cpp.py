@@ -51,14 +51,19 @@ def built(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def print_checkpoint(built, tmp_path_factory) -> Path:
-    """The outside project's program, built against the installed package."""
+def consumer(built, tmp_path_factory) -> Path:
+    """Where the outside project's programs are, built against the installed package."""
     installed = tmp_path_factory.mktemp("installed")
     run("cmake", "--install", built, "--prefix", installed)
     build = tmp_path_factory.mktemp("consumer")
     configure(ROOT / "tests" / "consumer", build, f"-DCMAKE_PREFIX_PATH={installed}")
     run("cmake", "--build", build)
-    return build / "print_checkpoint"
+    return build
+
+
+@pytest.fixture(scope="module")
+def print_checkpoint(consumer) -> Path:
+    return consumer / "print_checkpoint"
 
 
 def expected_line(name: str, entry: tb.Entry, array: np.ndarray) -> str:
@@ -67,13 +72,30 @@ def expected_line(name: str, entry: tb.Entry, array: np.ndarray) -> str:
     return f"{name} {entry.tf_dtype} [{shape}] {_core.crc32c(data):08x}"
 
 
-@pytest.mark.parametrize("name", ["2.21.0/dtypes", "2.21.0/strings", "2.21.0/partitioned", "handmade/big_endian"])
+EVERYTHING = ["2.21.0/dtypes", "2.21.0/strings", "2.21.0/partitioned", "handmade/big_endian"]
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_an_outside_project_reads_a_checkpoint(print_checkpoint, name):
     prefix = golden.checkpoint(name).prefix
     with tb.open(prefix) as ckpt:
         expected = [expected_line(key, ckpt.entry(key), array) for key, array in ckpt.items()]
     assert len(expected) > 3
     assert run(print_checkpoint, prefix).splitlines() == expected
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_an_outside_project_writes_a_checkpoint(consumer, print_checkpoint, tmp_path, name):
+    source = golden.checkpoint(name).prefix
+    copy = tmp_path / "new" / "copy"
+    for _ in range(2):  # The second one replaces the first.
+        run(consumer / "copy_checkpoint", source, copy)
+        assert run(print_checkpoint, copy) == run(print_checkpoint, source)
+    with tb.open(source) as expected, tb.open(copy) as written:
+        assert list(written) == list(expected)
+        for key, array in expected.items():
+            assert written[key].dtype == array.dtype
+            np.testing.assert_array_equal(written[key], array)
 
 
 def test_an_outside_project_sees_what_is_wrong(print_checkpoint, tmp_path):

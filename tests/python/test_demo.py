@@ -8,12 +8,12 @@ import math
 import os
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from support import tensorflow_oracle
-from support.wire import crc32c
 
 import tensorbundle as tb
 from tensorbundle.cli import demo_modes, demo_process, demo_writer, output
@@ -61,9 +61,16 @@ def test_model_is_sound(model):
         assert {entry.name: entry.shape for entry in ckpt.entries()} == shapes
         for name, array in ckpt.items():
             assert array.dtype == np.float32
-            assert crc32c(array.tobytes()) == checksums[name] == ckpt.entry(name).crc32c
+            assert zlib.crc32(array) == checksums[name]
     assert reports == sorted(reports)
     assert reports[-1] == os.path.getsize(f"{prefix}.data-00000-of-00001")
+
+
+def test_numbers_are_the_same_every_time(model):
+    generator = np.random.default_rng(0)
+    arrays = tb.load(model[0])
+    for name, shape in model[1].items():
+        assert np.array_equal(arrays[name].reshape(-1), generator.random(math.prod(shape), dtype=np.float32))
 
 
 def test_tensor_of_several_chunks(tmp_path, monkeypatch):
@@ -73,7 +80,7 @@ def test_tensor_of_several_chunks(tmp_path, monkeypatch):
     assert reports == [28, 56, 80, 92]
     with tb.open(tmp_path / "ckpt") as ckpt:
         assert ckpt.verify()
-        assert {entry.name: entry.crc32c for entry in ckpt.entries()} == checksums
+        assert {name: zlib.crc32(array) for name, array in ckpt.items()} == checksums
 
 
 def test_tensorflow_reads_the_model(model):
@@ -82,7 +89,7 @@ def test_tensorflow_reads_the_model(model):
     arrays = tensorflow_oracle.read(prefix)
     assert arrays.keys() == shapes.keys()
     for name, array in arrays.items():
-        assert crc32c(array.tobytes()) == checksums[name]
+        assert zlib.crc32(array) == checksums[name]
 
 
 @pytest.mark.parametrize("mode", [*demo_modes.MODES, "out"])
@@ -97,7 +104,21 @@ def test_measurement(model, mode):
     assert result["nbytes"] == size if mode != "rows" else 0 < result["nbytes"] < size / 50
 
 
-@pytest.mark.parametrize("mode", ["views", "out", "pread", "rows", "file"])
+@pytest.mark.parametrize("mode", demo_modes.SAVING_MODES)
+def test_measurement_of_saving(model, mode):
+    if "tensorflow" in mode:
+        tensorflow_oracle.require()
+    before = sorted(os.listdir(os.path.dirname(model[0])))
+    result = demo_process.run(mode, model[0], 2)
+    assert result["correct"] is True
+    assert result["loading"] is None
+    assert result["seconds"] > 0
+    assert (result["importing"] is None) == ("tensorflow" not in mode)
+    assert result["nbytes"] == sum(4 * math.prod(shape) for shape in model[1].values())
+    assert sorted(os.listdir(os.path.dirname(model[0]))) == before
+
+
+@pytest.mark.parametrize("mode", ["views", "out", "pread", "rows", "file", "save", "save_durable"])
 def test_wrong_array_is_noticed(tmp_path, mode):
     prefix = str(tmp_path / "bert.ckpt")
     demo_writer.write(prefix, {"w": (200, 100)}, lambda _: None)
@@ -134,8 +155,13 @@ def test_demo_prints_a_table(tmp_path):
     assert lines[0] == "A model shaped like BERT-large: 391 tensors, float32, 1.00 MB, in one data file."
     titles = next(line for line in lines if line.startswith("way "))
     assert titles.split()[:6] == ["way", "seconds", "loading", "GB/s", "memory", "checksums"]
-    for title in ("views of the file", "views, verify=False", "copies, copy=True", "into arrays that exist, out="):
+    for title in (
+        *("views of the file", "views, verify=False", "copies, copy=True", "into arrays that exist, out="),
+        *("saving, durable=False", "saving, durable=True"),
+    ):
         assert sum(line.startswith(title + "  ") for line in lines) == 1
+    saving = next(line for line in lines if line.startswith("saving, durable=False")).split()[2:]
+    assert (saving[1], saving[5]) == ("-", "stored")
     assert "Every array was compared with what was written: all are right." in lines
     assert f"  tensorbundle ls {tmp_path}/kept/bert.ckpt" in lines
     assert tb.open(tmp_path / "kept" / "bert.ckpt").verify()
@@ -150,7 +176,8 @@ def test_demo_as_json_without_tensorflow(monkeypatch):
     assert report["nbytes"] == pytest.approx(1_000_000, rel=0.02)
     modes = [row["mode"] for row in report["results"]]
     assert modes[:6] == ["views", "unverified", "copies", "out", "pread", "rows"]
-    assert "tensorflow" not in modes
+    assert modes[-2:] == ["save", "save_durable"]
+    assert not any("tensorflow" in mode for mode in modes)
     assert all(row["correct"] for row in report["results"])
     assert all(row["ratio"] is None for row in report["results"])
     assert not os.path.exists(os.path.dirname(report["path"]))
@@ -162,7 +189,7 @@ def test_demo_as_json_without_tensorflow(monkeypatch):
         (["--size", "many"], "'many' is not a size such as 400MB or 1.5GiB"),
         (["--size", "-1"], "'-1' is not a size such as 400MB or 1.5GiB"),
         (["--size", "1kB"], "--size must be at least 1.00 MB"),
-        (["--size", "1000000TB"], "left, and the model takes"),
+        (["--size", "1000000TB"], "left, and the demo takes 2000000 TB: see --size"),
         (["--rounds", "0"], "Invalid value for '--rounds'"),
         (["--threads", "0"], "Invalid value for '--threads'"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import tempfile
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from support import dtypes, values
 from support.bundle_writer import write_bundle
 from support.hashing import as_array, assert_same_bits
-from support.slices import Slice
+from support.strategies import names, pieces_of, shapes
 from support.tensors import Raw, Typed
 
 import tensorbundle as tb
@@ -22,10 +21,6 @@ import tensorbundle as tb
 NAMES = [dtype.name for dtype in dtypes.DTYPES if dtype.name != "variant"]
 # A byte of these counts in part: the other bits of it may be anything.
 NOISY = {dtype.name: dtype for dtype in dtypes.FIXED if dtype.bits or dtype.name == "bool"}
-
-shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
-texts = st.text(min_size=1, max_size=12).filter(lambda name: not name.startswith("\0"))
-names = st.one_of(texts.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(min_size=1, max_size=8))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +57,6 @@ def noisy(draw: st.DrawFn, dtype: str, expected: np.ndarray) -> Written:
 
 def as_values(codes: np.ndarray, described: dtypes.DType) -> np.ndarray:
     return values.interesting(described.name)[codes]
-
-
-@st.composite
-def pieces_of(draw: st.DrawFn, shape: tuple[int, ...]) -> list[Slice]:
-    """Pieces that make up a tensor of this shape, in any order and spelling."""
-    cut: list[list[tuple[int, int] | None]] = []
-    for size in shape:
-        edges = sorted({0, size, *draw(st.lists(st.integers(1, size), max_size=2))})
-        extents: list[tuple[int, int] | None] = [(low, high - low) for low, high in itertools.pairwise(edges)]
-        if len(extents) == 1 and draw(st.booleans()):
-            extents = [None]
-        cut.append(extents)
-    return draw(st.permutations(list(itertools.product(*cut))))
 
 
 @st.composite

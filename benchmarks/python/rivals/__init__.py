@@ -6,6 +6,7 @@ Each has the same functions:
     run(state, turn) -> result        what is timed; ``turn`` counts from 0, for tasks that differ from turn to turn
     answer(result) -> {kind: value}   what is compared with the truth, not timed; ``answers`` knows the kinds
     check(state) -> {kind: value}     optional: the first, thorough check, where ``answer(run(state, 0))`` is not it
+    discard(result)                   optional, after that and not timed: removes the files that the run wrote
 
 ``job`` is a ``worker.Job``. A rival that cannot run here raises ``Unavailable`` in ``prepare``.
 """

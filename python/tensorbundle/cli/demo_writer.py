@@ -1,30 +1,28 @@
-"""The checkpoint that the demo reads: shaped like BERT-large, of any size, written as TensorFlow packs it.
+"""The checkpoint that the demo reads: shaped like BERT-large, of any size, packed as TensorFlow packs it.
 
-Small on purpose: float32 only, one data file, an index of one block. Memory stays at a few megabytes for any size.
+Memory stays at a few megabytes for any size.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import struct
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tensorbundle import _core
+import tensorbundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 _LAYERS = 24
 _HEADS = 16
 _POSITIONS = 512
 _CHUNK_ELEMENTS = 1 << 20
-_RESTART_INTERVAL = 16
-_FLOAT32 = 1
-_TABLE_MAGIC = 0xDB4775248B80FB57
 
 MIN_SIZE_BYTES = 1_000_000
 
@@ -82,29 +80,26 @@ def write(prefix: str, shapes: dict[str, tuple[int, ...]], report: Callable[[int
         report: Called with the number of bytes written so far.
 
     Returns:
-        The CRC-32C of each tensor's bytes; also written to ``<prefix>.checksums.json``.
+        The CRC-32 of each tensor's bytes, which is not the sum that the checkpoint holds; also written to
+        ``<prefix>.checksums.json``.
     """
     generator = np.random.default_rng(0)
     checksums: dict[str, int] = {}
-    records: list[tuple[bytes, bytes]] = [(b"", b"\x08\x01\x1a\x02\x08\x01")]  # One shard; written by version 1.
     written = 0
-    with open(f"{prefix}.data-00000-of-00001", "wb", buffering=0) as file:
+
+    def chunks(name: str, elements: int) -> Iterator[NDArray[np.float32]]:
+        nonlocal written
+        checksums[name] = 0
+        for start in range(0, elements, _CHUNK_ELEMENTS):
+            chunk = generator.random(min(_CHUNK_ELEMENTS, elements - start), dtype=np.float32)
+            checksums[name] = zlib.crc32(chunk.data, checksums[name])
+            yield chunk
+            written += chunk.nbytes
+            report(written)
+
+    with tensorbundle.CheckpointWriter(prefix, alignment=1) as writer:
         for name, shape in shapes.items():
-            crc = 0
-            for chunk in _chunks(generator, math.prod(shape)):
-                data = chunk.data.cast("B")
-                while data:
-                    data = data[file.write(data) :]
-                crc = _core.crc32c(chunk, crc)
-                written += chunk.nbytes
-                report(written)
-            checksums[name] = crc
-            nbytes = 4 * math.prod(shape)
-            records.append((name.encode(), _entry(shape, written - nbytes, nbytes, crc)))
-        os.fsync(file.fileno())
-    with open(f"{prefix}.index", "wb", buffering=0) as file:
-        file.write(_table(records))
-        os.fsync(file.fileno())
+            writer.add_chunks(name, "float32", shape, chunks(name, math.prod(shape)))
     with open(checksums_path(prefix), "w", encoding="ascii") as file:
         json.dump(checksums, file)
     return checksums
@@ -113,60 +108,3 @@ def write(prefix: str, shapes: dict[str, tuple[int, ...]], report: Callable[[int
 def checksums_path(prefix: str) -> str:
     """Where :func:`write` leaves the checksums."""
     return f"{prefix}.checksums.json"
-
-
-def _chunks(generator: np.random.Generator, elements: int) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-    for start in range(0, elements, _CHUNK_ELEMENTS):
-        yield generator.random(min(_CHUNK_ELEMENTS, elements - start), dtype=np.float32)
-
-
-def _entry(shape: tuple[int, ...], offset: int, size: int, crc: int) -> bytes:
-    """A BundleEntryProto; fields that are zero are left out, as protobuf does."""
-    dims = b"".join(_field(2, _number(1, dim)) for dim in shape)
-    checksum = b"\x35" + struct.pack("<I", _core.crc32c_mask(crc))
-    return _number(1, _FLOAT32) + _field(2, dims) + _number(4, offset) + _number(5, size) + checksum
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
-def _field(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _table(records: list[tuple[bytes, bytes]]) -> bytes:
-    """The index file: one block of records, an empty one of metadata, one that says where they are, and a footer."""
-    file = bytearray()
-    data = _append_block(file, records)
-    metadata = _append_block(file, [])
-    index = _append_block(file, [(records[-1][0], data)])
-    handles = metadata + index
-    file += handles + bytes(40 - len(handles)) + struct.pack("<Q", _TABLE_MAGIC)
-    return bytes(file)
-
-
-def _append_block(file: bytearray, records: list[tuple[bytes, bytes]]) -> bytes:
-    """Appends a block and its trailer; returns its handle."""
-    block = bytearray()
-    restarts = []
-    for position, (key, value) in enumerate(records):
-        if position % _RESTART_INTERVAL == 0:
-            restarts.append(len(block))
-        # No byte is shared with the key before: a little longer, and simpler.
-        block += b"\0" + _varint(len(key)) + _varint(len(value)) + key + value
-    restarts = restarts or [0]
-    block += struct.pack(f"<{len(restarts)}I", *restarts) + struct.pack("<I", len(restarts))
-    handle = _varint(len(file)) + _varint(len(block))
-    block += b"\0"  # Not compressed.
-    file += block + struct.pack("<I", _core.crc32c_mask(_core.crc32c(block)))
-    return handle

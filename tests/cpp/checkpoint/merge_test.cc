@@ -9,6 +9,7 @@
 
 #include "bundle/entry.h"
 #include "bundle/naming.h"
+#include "checkpoint/merging.h"
 #include "checkpoint/stored_index.h"
 #include "io/os_write.h"
 #include "slices/key.h"
@@ -21,56 +22,23 @@ namespace {
 using test_support::AsTensorFlowWrites;
 using test_support::BundleMaker;
 using test_support::Bytes;
+using test_support::ExpectMergeIsRefused;
 using test_support::FileContent;
 using test_support::FilesIn;
 using test_support::NamesIn;
 using test_support::ReadBytes;
+using test_support::RecordAt;
+using test_support::Rows;
 using test_support::TemporaryDirectory;
 using test_support::WriteBundle;
 using Tensors = std::map<std::string, std::string>;
 
 namespace fs = std::filesystem;
 
-Slice Rows(int64_t start, int64_t length) { return Slice{{{start, length}}}; }
-
-// One slice of a vector of bytes, and the record that lists it alone.
-BundleMaker OneSlice(const std::string& name, int64_t full, int64_t start, const std::string& bytes) {
-  BundleMaker bundle;
-  const Slice slice = Rows(start, static_cast<int64_t>(bytes.size()));
-  bundle.AddPiece(name, slice, 4, {static_cast<int64_t>(bytes.size())}, bytes);
-  bundle.AddPartitioned(name, 4, {full}, {slice});
-  return bundle;
-}
-
-std::vector<IndexRecord> RecordsAt(const std::string& prefix) {
-  auto index = ReadStoredIndex(prefix);
-  EXPECT_TRUE(index.ok()) << index.status().message();
-  return index.ok() ? std::move(index->records) : std::vector<IndexRecord>();
-}
-
-std::string RecordAt(const std::string& prefix, const std::string& key) {
-  for (const IndexRecord& record : RecordsAt(prefix)) {
-    if (record.key == key) return record.value;
-  }
-  ADD_FAILURE() << "no record of key " << key;
-  return "";
-}
-
 MergeOptions KeepSources() {
   MergeOptions options;
   options.keep_sources = true;
   return options;
-}
-
-// Expects the call to fail and every file to be what it was.
-void ExpectRefused(const TemporaryDirectory& directory, const std::vector<std::string>& prefixes,
-                   const std::string& destination, StatusCode code, const std::string& message,
-                   const MergeOptions& options = {}) {
-  const auto before = FilesIn(directory.path());
-  const Status status = MergeCheckpoints(prefixes, destination, options);
-  EXPECT_EQ(status.code(), code);
-  EXPECT_EQ(status.message(), message);
-  EXPECT_EQ(FilesIn(directory.path()), before);
 }
 
 TEST(Merge, MakesOneCheckpointOfSeveralAndRemovesThem) {
@@ -169,132 +137,19 @@ TEST(Merge, TakesWhatItHasMergedBefore) {
   EXPECT_EQ(NamesIn(directory.path()).size(), 5u);
 }
 
-TEST(Merge, JoinsTheSlicesOfOneTensor) {
-  const TemporaryDirectory directory;
-  const std::string a = WriteBundle(directory, "a", OneSlice("w", 5, 3, "de"));
-  const std::string b = WriteBundle(directory, "b", OneSlice("w", 5, 0, "abc"));
-  const std::string c = WriteBundle(directory, "c", Bytes({{"v", "V"}}));
-  const std::string m = directory.File("m");
-  ASSERT_TRUE(MergeCheckpoints({a, b, c}, m).ok());
-  EXPECT_EQ(ReadBytes(m), (Tensors{{"v", "V"}, {"w", "abcde"}}));
-  const auto checkpoint = Checkpoint::Open(m);
-  EXPECT_EQ(checkpoint->Find("w")->slices, (std::vector<Slice>{Rows(3, 2), Rows(0, 3)}));
-}
-
-TEST(Merge, PartitionedTensorsAreInNoDataFile) {
-  const TemporaryDirectory directory;
-  BundleMaker stale = OneSlice("w", 3, 0, "abc");
-  // As a merge of TensorFlow's leaves it.
-  stale.records["w"] = test_support::EncodeRecord({4, {3}, 7, 0, 0, 0, {Rows(0, 3)}});
-  const std::string a = WriteBundle(directory, "a", stale);
-  ASSERT_TRUE(MergeCheckpoints({a}, directory.File("m")).ok());
-  EXPECT_EQ(ReadBytes(directory.File("m")), (Tensors{{"w", "abc"}}));
-  EXPECT_EQ(RecordAt(directory.File("m"), "w"), *WithShard(ByteView(stale.records["w"]), 0));
-}
-
-TEST(Merge, RefusesSlicesThatDoNotMakeUpTheTensor) {
-  const TemporaryDirectory directory;
-  const std::string a = WriteBundle(directory, "a", OneSlice("w", 6, 0, "ab"));
-  const std::string hole = WriteBundle(directory, "hole", OneSlice("w", 6, 4, "ef"));
-  const std::string over = WriteBundle(directory, "over", OneSlice("w", 6, 1, "bcdef"));
-  const std::string same = WriteBundle(directory, "same", OneSlice("w", 6, 0, "ab"));
-  const std::string m = directory.File("m");
-  MergeOptions partial;
-  partial.partial = true;
-  const std::string start = "tensor \"w\": its slices do not make up the tensor: ";
-  const auto invalid = StatusCode::kInvalidArgument;
-  ExpectRefused(directory, {a, hole}, m, invalid, start + "2 of 6 elements are in no piece, first [2:4]");
-  ExpectRefused(directory, {a, over}, m, invalid, start + "pieces 0 [0:2] and 1 [1:6] overlap");
-  ExpectRefused(directory, {a, over}, m, invalid, start + "[0:2] and [1:6] overlap", partial);
-  ExpectRefused(directory, {a, same}, m, invalid, start + "pieces 0 [0:2] and 1 [0:2] overlap");
-  ExpectRefused(directory, {a, same}, m, invalid, start + "[0:2] and [0:2] overlap", partial);
-}
-
-TEST(Merge, PartialWaitsForMore) {
-  const TemporaryDirectory directory;
-  const std::string a = WriteBundle(directory, "a", OneSlice("w", 6, 0, "ab"));
-  const std::string b = WriteBundle(directory, "b", OneSlice("w", 6, 4, "ef"));
-  const std::string c = WriteBundle(directory, "c", OneSlice("w", 6, 2, "cd"));
-  MergeOptions options;
-  options.partial = true;
-  ASSERT_TRUE(MergeCheckpoints({a, b}, directory.File("ab"), options).ok());
-  const auto checkpoint = Checkpoint::Open(directory.File("ab"));
-  EXPECT_EQ(checkpoint->Problem(*checkpoint->Find("w")).code(), StatusCode::kDataLoss);
-  ASSERT_TRUE(MergeCheckpoints({directory.File("ab"), c}, directory.File("m")).ok());
-  EXPECT_EQ(ReadBytes(directory.File("m")), (Tensors{{"w", "abcdef"}}));
-}
-
-TEST(Merge, ComparesSlicesInEveryDimension) {
-  const TemporaryDirectory directory;
-  const auto part = [&](const std::string& name, const std::vector<std::pair<int64_t, int64_t>>& starts) {
-    BundleMaker bundle;
-    std::vector<Slice> listed;
-    for (const auto& [row, column] : starts) {
-      listed.push_back(Slice{{{row, 2}, {column, 2}}});
-      bundle.AddPiece("w", listed.back(), 4, {2, 2}, "abcd");
-    }
-    bundle.AddPartitioned("w", 4, {8, 8}, listed);
-    return WriteBundle(directory, name, bundle);
-  };
-  MergeOptions options;
-  options.partial = true;
-  const std::string a = part("a", {{0, 0}, {2, 2}, {4, 0}});
-  const std::string b = part("b", {{0, 2}, {2, 0}, {4, 6}});
-  const std::string c = part("c", {{6, 0}, {3, 0}});
-  EXPECT_TRUE(MergeCheckpoints({a, b}, directory.File("m"), options).ok());
-  ExpectRefused(directory, {directory.File("m"), c}, directory.File("n"), StatusCode::kInvalidArgument,
-                "tensor \"w\": its slices do not make up the tensor: [2:4, 0:2] and [3:5, 0:2] overlap", options);
-}
-
-TEST(Merge, RefusesSlicesThatDisagree) {
-  const TemporaryDirectory directory;
-  const std::string a = WriteBundle(directory, "a", OneSlice("w", 4, 0, "ab"));
-  const std::string shape = WriteBundle(directory, "shape", OneSlice("w", 5, 2, "cde"));
-  BundleMaker other;
-  other.AddPiece("w", Rows(2, 2), 6, {2}, "cd");
-  other.AddPartitioned("w", 6, {4}, {Rows(2, 2)});
-  const std::string dtype = WriteBundle(directory, "dtype", other);
-  const std::string whole = WriteBundle(directory, "whole", Bytes({{"w", "abcd"}}));
-  const std::string m = directory.File("m");
-  const auto invalid = StatusCode::kInvalidArgument;
-  ExpectRefused(directory, {a, shape}, m, invalid,
-                "tensor \"w\": its slices can't be joined: it is uint8 [4] in " + a + " and uint8 [5] in " + shape);
-  ExpectRefused(directory, {a, dtype}, m, invalid,
-                "tensor \"w\": its slices can't be joined: it is uint8 [4] in " + a + " and int8 [4] in " + dtype);
-  ExpectRefused(directory, {a, whole}, m, invalid, "tensor \"w\": it is both in " + a + " and in " + whole);
-  ExpectRefused(directory, {whole, a}, m, invalid, "tensor \"w\": it is both in " + whole + " and in " + a);
-}
-
-TEST(Merge, RefusesPiecesThatContradictTheirTensor) {
-  const TemporaryDirectory directory;
-  BundleMaker missing = OneSlice("w", 3, 0, "abc");
-  missing.records.erase(EncodeSliceKey("w", Rows(0, 3)));
-  BundleMaker other = OneSlice("w", 3, 0, "abc");
-  other.AddPiece("w", Rows(0, 3), 4, {3, 1}, "abc");
-  const std::string a = WriteBundle(directory, "a", missing);
-  const std::string b = WriteBundle(directory, "b", other);
-  MergeOptions partial;
-  partial.partial = true;
-  ExpectRefused(directory, {a}, directory.File("m"), StatusCode::kDataLoss,
-                "tensor \"w\": its piece [0:3] is not in the index", partial);
-  ExpectRefused(directory, {b}, directory.File("m"), StatusCode::kDataLoss,
-                "tensor \"w\": its piece [0:3] is stored as uint8 [3, 1], which the tensor's own record contradicts",
-                partial);
-}
-
 TEST(Merge, RefusesATensorThatTwoHave) {
   const TemporaryDirectory directory;
   const std::string a = WriteBundle(directory, "a", Bytes({{"x", "1"}, {"y", "2"}}));
   const std::string b = WriteBundle(directory, "b", Bytes({{"y", "2"}, {"z", "3"}}));
-  ExpectRefused(directory, {b, a}, directory.File("m"), StatusCode::kInvalidArgument,
-                "tensor \"y\": it is both in " + b + " and in " + a);
+  ExpectMergeIsRefused(directory, {b, a}, directory.File("m"), StatusCode::kInvalidArgument,
+                       "tensor \"y\": it is both in " + b + " and in " + a);
   // Pieces that no tensor lists.
   BundleMaker orphan;
   orphan.AddPiece("w", Rows(0, 1), 4, {1}, "a");
   const std::string c = WriteBundle(directory, "c", orphan);
   const std::string d = WriteBundle(directory, "d", orphan);
-  ExpectRefused(directory, {c, d}, directory.File("m"), StatusCode::kInvalidArgument,
-                "tensor \"\\x00w\\x00\\x01\\x01\\x01\\x80\\x81\": it is both in " + c + " and in " + d);
+  ExpectMergeIsRefused(directory, {c, d}, directory.File("m"), StatusCode::kInvalidArgument,
+                       "tensor \"\\x00w\\x00\\x01\\x01\\x01\\x80\\x81\": it is both in " + c + " and in " + d);
 }
 
 TEST(Merge, RefusesWhatCantBeMerged) {
@@ -302,18 +157,18 @@ TEST(Merge, RefusesWhatCantBeMerged) {
   const std::string a = WriteBundle(directory, "a", Bytes({{"a", "A"}}));
   const std::string m = directory.File("m");
   const auto invalid = StatusCode::kInvalidArgument;
-  ExpectRefused(directory, {}, m, invalid, "there is nothing to merge: no checkpoint is given");
-  ExpectRefused(directory, {a, a}, m, invalid, a + ": this checkpoint is given twice");
-  ExpectRefused(directory, {a, directory.File("./a")}, m, invalid,
-                directory.File("./a") + ": this checkpoint is given twice");
-  ExpectRefused(directory, {a}, directory.File("./a"), invalid,
-                a + ": the destination is one of the checkpoints that are merged");
+  ExpectMergeIsRefused(directory, {}, m, invalid, "there is nothing to merge: no checkpoint is given");
+  ExpectMergeIsRefused(directory, {a, a}, m, invalid, a + ": this checkpoint is given twice");
+  ExpectMergeIsRefused(directory, {a, directory.File("./a")}, m, invalid,
+                       directory.File("./a") + ": this checkpoint is given twice");
+  ExpectMergeIsRefused(directory, {a}, directory.File("./a"), invalid,
+                       a + ": the destination is one of the checkpoints that are merged");
   const std::string as_directory =
       ": a checkpoint's path ends with its name, as in run/model.ckpt-100; this names a directory";
-  ExpectRefused(directory, {a}, directory.path() + "/", invalid, directory.path() + "/" + as_directory);
-  ExpectRefused(directory, {a}, std::string("m\0", 2), invalid, "a path may not contain a NUL byte");
+  ExpectMergeIsRefused(directory, {a}, directory.path() + "/", invalid, directory.path() + "/" + as_directory);
+  ExpectMergeIsRefused(directory, {a}, std::string("m\0", 2), invalid, "a path may not contain a NUL byte");
   const std::string empty = WriteBundle(directory, "empty", BundleMaker());
-  ExpectRefused(directory, {empty}, m, invalid, "there is nothing to merge: the checkpoints hold no tensor");
+  ExpectMergeIsRefused(directory, {empty}, m, invalid, "there is nothing to merge: the checkpoints hold no tensor");
 }
 
 TEST(Merge, RefusesCheckpointsOfTwoKinds) {
@@ -327,10 +182,10 @@ TEST(Merge, RefusesCheckpointsOfTwoKinds) {
   test_support::AppendVarintField(1, 1, &header);
   test_support::AppendBytesField(3, std::string("\x08\x02", 2), &header);
   directory.Write("c.index", test_support::MakeTable({{"", header}}).bytes);
-  ExpectRefused(directory, {a, b}, directory.File("m"), StatusCode::kInvalidArgument,
-                a + " and " + b + " can't be merged: they differ in byte order");
-  ExpectRefused(directory, {a, c}, directory.File("m"), StatusCode::kInvalidArgument,
-                a + " and " + c + " can't be merged: they differ in the version of the format");
+  ExpectMergeIsRefused(directory, {a, b}, directory.File("m"), StatusCode::kInvalidArgument,
+                       a + " and " + b + " can't be merged: they differ in byte order");
+  ExpectMergeIsRefused(directory, {a, c}, directory.File("m"), StatusCode::kInvalidArgument,
+                       a + " and " + c + " can't be merged: they differ in the version of the format");
 }
 
 TEST(Merge, KeepsByteOrderAndVersion) {
@@ -349,8 +204,8 @@ TEST(Merge, NamesEverySourceThatIsMissing) {
   const std::string a = WriteBundle(directory, "a", Bytes({{"a", "A"}}));
   const std::string x = directory.File("x");
   const std::string y = directory.File("y");
-  ExpectRefused(directory, {x, a, y}, directory.File("m"), StatusCode::kIo,
-                "open " + x + ".index, " + y + ".index: No such file or directory");
+  ExpectMergeIsRefused(directory, {x, a, y}, directory.File("m"), StatusCode::kIo,
+                       "open " + x + ".index, " + y + ".index: No such file or directory");
   EXPECT_EQ(MergeCheckpoints({x}, directory.File("m")).system_error(), ENOENT);
 }
 
@@ -359,11 +214,11 @@ TEST(Merge, LooksAtDataFilesFirst) {
   const std::string a = WriteBundle(directory, "a", Bytes({{"a", "A"}}));
   const std::string b = WriteBundle(directory, "b", Bytes({{"b", "BBBB"}, {"c", "C"}}));
   const std::string data = directory.Write("b.data-00000-of-00001", "BBB");
-  ExpectRefused(directory, {a, b}, directory.File("m"), StatusCode::kDataLoss,
-                "tensor \"b\": " + data + ": truncated: 4 bytes at 0 are expected, the file has 3");
+  ExpectMergeIsRefused(directory, {a, b}, directory.File("m"), StatusCode::kDataLoss,
+                       "tensor \"b\": " + data + ": truncated: 4 bytes at 0 are expected, the file has 3");
   fs::remove(data);
-  ExpectRefused(directory, {a, b}, directory.File("m"), StatusCode::kIo,
-                "open " + data + ": No such file or directory");
+  ExpectMergeIsRefused(directory, {a, b}, directory.File("m"), StatusCode::kIo,
+                       "open " + data + ": No such file or directory");
 }
 
 TEST(Merge, RefusesADamagedIndex) {
@@ -371,8 +226,8 @@ TEST(Merge, RefusesADamagedIndex) {
   BundleMaker bundle = Bytes({{"a", "A"}, {"b", "B"}});
   bundle.records["b"] = test_support::EncodeRecord({4, {1}, 5, 0, 1, 0, {}});
   const std::string a = WriteBundle(directory, "a", bundle);
-  ExpectRefused(directory, {a}, directory.File("m"), StatusCode::kDataLoss,
-                a + ".index: tensor \"b\": shard 5 does not exist: there are 1");
+  ExpectMergeIsRefused(directory, {a}, directory.File("m"), StatusCode::kDataLoss,
+                       a + ".index: tensor \"b\": shard 5 does not exist: there are 1");
   directory.Write("a.index", "no table");
   EXPECT_EQ(MergeCheckpoints({a}, directory.File("m")).code(), StatusCode::kDataLoss);
   EXPECT_EQ(MergeCheckpoints({a}, directory.File("m")).path(), a + ".index");
@@ -434,6 +289,17 @@ TEST(Merge, AnyFailureLeavesSourcesWhole) {
   EXPECT_EQ(MergeCheckpoints({a, b}, directory.File("file/m")).code(), StatusCode::kIo);
   EXPECT_EQ(ReadBytes(a), (Tensors{{"a", "A"}}));
   EXPECT_EQ(ReadBytes(b), (Tensors{{"b", "B"}}));
+}
+
+TEST(Merge, RemovesWhatAKilledMergeLeft) {
+  const TemporaryDirectory directory;
+  const std::string a = WriteBundle(directory, "a", Bytes({{"a", "A"}}));
+  const std::string others = directory.Write("m.data-x.data-00000.tmp-0123456789abcdef", "");
+  // A further name of the file that is linked again.
+  fs::create_hard_link(DataPath(a, 0, 1), directory.File("m.data-00000.tmp-0123456789abcdef"));
+  ASSERT_TRUE(MergeCheckpoints({a}, directory.File("m")).ok());
+  EXPECT_EQ(NamesIn(directory.path()),
+            (std::set<std::string>{"m.data-00000-of-00001", "m.data-x.data-00000.tmp-0123456789abcdef", "m.index"}));
 }
 
 TEST(Merge, RemovesOnlyDirectoriesThatTensorFlowMadeForParts) {
@@ -514,7 +380,7 @@ TEST(Merge, StopsWhenTheCallerHasEnough) {
   const std::string a = WriteBundle(directory, "a", Bytes({{"a", "A"}}));
   MergeOptions options;
   options.progress = [](const Progress&) { return Status(StatusCode::kExternal, "enough"); };
-  ExpectRefused(directory, {a}, directory.File("m"), StatusCode::kExternal, "enough", options);
+  ExpectMergeIsRefused(directory, {a}, directory.File("m"), StatusCode::kExternal, "enough", options);
 }
 
 }  // namespace

@@ -130,6 +130,31 @@ TEST(Reporter, AsksNoMoreOnceItWasToldToStop) {
   EXPECT_EQ(listener.calls.size(), 1u);
 }
 
+TEST(Reporter, FinishesWithALastReport) {
+  Listener listener;
+  const ProgressFunction progress = listener.function();
+  Reporter reporter(progress, 7);
+  reporter.Done(7);
+  EXPECT_TRUE(reporter.Finish(Status()).ok());
+  ASSERT_EQ(listener.calls.size(), 1u);
+  EXPECT_EQ(listener.calls[0].done_bytes, 7u);
+  EXPECT_EQ(reporter.Finish(Status(StatusCode::kDataLoss, "damaged")).message(), "damaged");
+  EXPECT_EQ(listener.calls.size(), 1u);
+  listener.answer = Enough();
+  EXPECT_EQ(reporter.Finish(Status()).message(), "enough");
+}
+
+TEST(Reporter, FinishesWithTheCallersOwnErrorRatherThanWhatCameOfIt) {
+  Listener listener;
+  listener.answer = Enough();
+  const ProgressFunction progress = listener.function();
+  Reporter reporter(progress, 1);
+  EXPECT_FALSE(reporter.Report().ok());
+  EXPECT_EQ(reporter.Finish(Status(StatusCode::kExternal, "cancelled")).message(), "enough");
+  EXPECT_EQ(reporter.Finish(Status()).message(), "enough");
+  EXPECT_EQ(listener.calls.size(), 1u);
+}
+
 TEST(Reporter, TellsOtherThreadsToStop) {
   Listener listener;
   listener.answer = Enough();

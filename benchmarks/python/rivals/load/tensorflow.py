@@ -8,7 +8,11 @@ def prepare(job):
 
 
 def run(job, _turn):
-    reader = tf.train.load_checkpoint(job.prefix)
+    return load(job.prefix)
+
+
+def load(prefix):
+    reader = tf.train.load_checkpoint(prefix)
     # In any other order its reader would look for its place in index and data each time, at several times the cost.
     return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
 

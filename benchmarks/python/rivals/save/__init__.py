@@ -1,0 +1,1 @@
+"""Whole checkpoints, from arrays in memory to files."""
