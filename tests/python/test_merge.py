@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import math
 import os
 import re
 import shutil
@@ -17,9 +18,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
-from support import saving
+from support import saving, slices
 from support.bundle_reader import index_entries, index_header
 from support.bundle_writer import Mutations, write_bundle
 from support.hashing import assert_same_bits
@@ -144,6 +147,30 @@ def test_slices_may_come_in_several_merges(tmp_path):
     tb.merge(some, tmp_path / "some", partial=True)
     tb.merge([tmp_path / "some", tmp_path / "part-1"], tmp_path / "m")
     assert_holds(tmp_path / "m", {"w": array})
+
+
+@hypothesis.given(st.data())
+def test_any_tiling_over_any_parts(data):
+    """Whatever pieces a tensor is cut into, and whichever part has them, in one merge or two."""
+    shape = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple))
+    cuts = [sorted(data.draw(st.sets(st.integers(1, dim - 1)))) if dim > 1 else [] for dim in shape]
+    pieces = data.draw(st.permutations(slices.tile(shape, *map(tuple, cuts))))
+    count = data.draw(st.integers(1, 4))
+    owners = [data.draw(st.integers(0, count - 1)) for _ in pieces]
+    array = np.arange(math.prod(shape), dtype=np.int16).reshape(shape)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in range(count):
+            own = [piece for piece, owner in zip(pieces, owners) if owner == part]
+            tensors = {f"plain_{part}": np.int8(part), **({"w": array} if own else {})}
+            write_bundle(folder / f"{part}", tensors, shards=2, slices={"w": own} if own else None)
+        order = data.draw(st.permutations([folder / f"{part}" for part in range(count)]))
+        if data.draw(st.booleans()):
+            tb.merge(order[: count // 2 + 1], folder / "half", partial=True, durable=False)
+            order = [*order[count // 2 + 1 :], folder / "half"]
+        tb.merge(order, folder / "m", durable=False)
+        assert_holds(folder / "m", {"w": array, **{f"plain_{part}": np.int8(part) for part in range(count)}})
+        assert len(os.listdir(folder)) == tb.open(folder / "m").num_shards + 1
 
 
 def test_many_parts(tmp_path):
