@@ -119,7 +119,7 @@ class CheckpointWriter::Rep {
         layout_({options.num_shards, options.max_shard_bytes, options.alignment}) {}
 
   Status Start() {
-    RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(prefix_)));
+    RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(prefix_), options_.durable));
     RETURN_IF_ERROR(CheckIndexCanBeReplaced());
     old_num_shards_ = FindNumShards(prefix_);
     return AddDataFiles(1);

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import golden
+from support import golden, hashing
 
 import tensorbundle as tb
 from tensorbundle import _core
@@ -95,7 +95,8 @@ def test_an_outside_project_writes_a_checkpoint(consumer, print_checkpoint, tmp_
         assert list(written) == list(expected)
         for key, array in expected.items():
             assert written[key].dtype == array.dtype
-            np.testing.assert_array_equal(written[key], array)
+            assert written[key].shape == array.shape
+            assert hashing.tensor_hash(written[key]) == hashing.tensor_hash(array)
 
 
 def test_an_outside_project_sees_what_is_wrong(print_checkpoint, tmp_path):

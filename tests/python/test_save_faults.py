@@ -283,7 +283,6 @@ def test_order_of_events(tracing_saver, tmp_path, old_shards, durable):
         assert events_of(outcome) == [event for event in expected if not event.endswith("synced")]
 
 
-@pytest.mark.xfail(reason="the writer does not ask for directories that last")
 def test_names_of_new_directories_are_brought_to_the_disk(tracing_saver, tmp_path):
     prefix = tmp_path / "new" / "run" / "ckpt"
     calls = tracing_saver.save(prefix, NEW, trace=["mkdir", "mkdirat", "fsync"], durable=True).calls
