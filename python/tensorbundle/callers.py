@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
+
+# TensorFlow looks for a checkpoint's files by pattern and takes these for more than themselves.
+_PATTERN_CHARACTERS = "[\\"
 
 
 def warn(message: str, category: type[Warning]) -> None:
@@ -14,3 +18,15 @@ def warn(message: str, category: type[Warning]) -> None:
         frame = frame.f_back
         level += 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_of_patterns(path: str) -> None:
+    """Issues a warning if TensorFlow would not find a checkpoint of this prefix."""
+    absolute = os.path.abspath(path)
+    for character in _PATTERN_CHARACTERS:
+        if character in absolute:
+            warn(
+                f"TensorFlow will not find this checkpoint: it takes {character!r} in {absolute!r} for a pattern",
+                UserWarning,
+            )
+            return

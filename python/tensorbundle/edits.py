@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Rename: TypeAlias = Iterable[tuple[Pattern, str]]
 
-# TensorFlow looks for a checkpoint's files by pattern and takes these for more than themselves.
-_PATTERN_CHARACTERS = "[\\"
-
 
 def merge(
     prefixes: Iterable[str | os.PathLike[str]],
@@ -65,7 +62,7 @@ def merge(
         raise TypeError(f"prefixes must be an iterable of paths, not a single one: give [{prefixes!r}]")
     destination = os.fsdecode(prefix)
     sources = _resolve_all(list(prefixes))
-    _warn_of_patterns(destination)
+    callers.warn_of_patterns(destination)
     _core.merge(sources, destination, bool(durable), bool(keep_sources), bool(partial))
     return destination
 
@@ -116,7 +113,7 @@ def edit(
     if destination == "":
         raise ValueError("dst is empty; to edit the checkpoint where it is, leave it out")
     if destination is not None:
-        _warn_of_patterns(destination)
+        callers.warn_of_patterns(destination)
     _core.edit(source, destination, rules.apply, bool(link), bool(durable))
     return source if destination is None else destination
 
@@ -208,11 +205,3 @@ def _resolve(prefix: str | os.PathLike[str]) -> str | FileNotFoundError:
         return paths.resolve(prefix)
     except FileNotFoundError as error:
         return error
-
-
-def _warn_of_patterns(path: str) -> None:
-    found = [character for character in _PATTERN_CHARACTERS if character in os.path.abspath(path)]
-    if found:
-        callers.warn(
-            f"TensorFlow will not find this checkpoint: it takes {found[0]!r} in {path!r} for a pattern", UserWarning
-        )

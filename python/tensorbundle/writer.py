@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from tensorbundle.progress import ProgressFunction
 
-# TensorFlow looks for a checkpoint's files by pattern and takes these for more than themselves.
-_PATTERN_CHARACTERS = "[\\"
-
 # What the native module counts them in.
 _MOST_SHARDS = 2**31 - 1
 _MOST_BYTES = 2**63 - 1
@@ -120,7 +117,7 @@ class CheckpointWriter:
         self._closed = False
         self._warned = 0
         self._cleanup = contextlib.ExitStack()
-        _warn_of_patterns(path)  # While there is nothing that had to be removed if it is raised.
+        callers.warn_of_patterns(path)  # While there is nothing that had to be removed if it is raised.
         with contextlib.ExitStack() as stack:
             report = stack.enter_context(reporting(progress, f"Saving {os.path.basename(path)}"))
             self._native = _core.CheckpointWriter(
@@ -349,17 +346,6 @@ def _positive(what: str, value: Any, most: int) -> int:
     if not 0 < number <= most:
         raise ValueError(f"{what} must be from 1 to {most}, not {number}")
     return int(number)
-
-
-def _warn_of_patterns(path: str) -> None:
-    absolute = os.path.abspath(path)
-    for character in _PATTERN_CHARACTERS:
-        if character in absolute:
-            callers.warn(
-                f"TensorFlow will not find this checkpoint: it takes {character!r} in {absolute!r} for a pattern",
-                UserWarning,
-            )
-            return
 
 
 CheckpointWriter.__module__ = "tensorbundle"  # Where users find it.

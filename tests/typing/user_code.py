@@ -5,6 +5,7 @@ Every ``type: ignore`` must be needed: the checker runs with warnings for those 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ assert_type(manager.directory, str)
 assert_type(manager.load(["w"], copy=True), dict[str, NDArray[Any]])
 assert_type(manager.open(mmap=False), tb.Checkpoint)
 
+# Checkpoints of checkpoints.
+assert_type(tb.merge(["run/a", Path("run/b")], "run/c", durable=False, keep_sources=True, partial=True), str)
+assert_type(tb.edit("run/ckpt", rename=[("a", "b"), (re.compile("c"), r"\1")], drop="Adam"), str)
+assert_type(tb.edit(Path("run/ckpt"), Path("run/other"), drop=["a", re.compile("b")], link=True, durable=False), str)
+
 # Errors.
 try:
     ckpt["w"]
@@ -131,5 +137,8 @@ state.model_checkpoint_path = "x"  # type: ignore[misc]
 tb.CheckpointManager("run", shard=2)  # type: ignore[call-arg]
 tb.CheckpointManager("run", shards="2")  # type: ignore[arg-type]
 manager.latest_checkpoint = "x"  # type: ignore[misc]
+tb.merge("run/a", 5)  # type: ignore[arg-type]
+tb.edit("run/ckpt", rename="a")  # type: ignore[arg-type]
+tb.edit("run/ckpt", True, link=True)  # type: ignore[arg-type]
 entry.name = "x"  # type: ignore[misc]
 lazy.shape = ()  # type: ignore[misc]
