@@ -2,6 +2,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,18 @@ size_t NumElements(const py::detail::PyArray_Proxy& array) {
   size_t count = 1;
   for (int d = 0; d < array.nd; ++d) count *= static_cast<size_t>(array.dimensions[d]);
   return count;
+}
+
+bool IsRowMajor(const py::detail::PyArray_Proxy& array) {
+  return (array.flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
+}
+
+// Gives up the references to `bytes` objects of which only the bytes are known.
+void ReleaseStrings(const std::vector<ByteView>& strings) {
+  for (const ByteView bytes : strings) {
+    uint8_t* const begin = const_cast<uint8_t*>(bytes.data()) - offsetof(PyBytesObject, ob_sval);
+    Py_DECREF(reinterpret_cast<PyObject*>(begin));
+  }
 }
 
 }  // namespace
@@ -55,39 +68,60 @@ const TensorInputs::ElementType& TensorInputs::TypeOf(py::handle array) {
   return found->second;
 }
 
+TensorInputs::~TensorInputs() {
+  for (const TensorToWrite& tensor : tensors_) ReleaseStrings(tensor.strings);
+}
+
+// True for arrays of numbers of a type that a checkpoint holds.
+bool TensorInputs::IsTakenAsItIs(py::handle value) {
+  return IsArray(value) && TypeOf(value).dtype != DType::kInvalid && TypeOf(value).dtype != DType::kString;
+}
+
 void TensorInputs::Add(py::handle name, py::handle value, py::handle tf_dtype) {
-  TensorToWrite tensor;
+  TensorToWrite& tensor = tensors_.emplace_back();
   tensor.name = NameFromPython(name);
   py::object array = py::reinterpret_borrow<py::object>(value);
-  const bool as_it_is =
-      IsArray(value) && TypeOf(value).dtype != DType::kInvalid && TypeOf(value).dtype != DType::kString;
-  if (!as_it_is) array = normalize_(name, value);
+  const bool holds_bytes = IsArray(value) && TypeOf(value).dtype == DType::kString && TakeStrings(value, &tensor);
+  if (!holds_bytes && !IsTakenAsItIs(value)) array = normalize_(name, value);
   const ElementType& type = TypeOf(array);
   tensor.dtype = tf_dtype.is_none() ? type.dtype : DTypeFromName(py::cast<std::string>(tf_dtype));
   tensor.foreign_byte_order = type.foreign_byte_order;
   const py::detail::PyArray_Proxy* const proxy = py::detail::array_proxy(array.ptr());
   tensor.shape.assign(proxy->dimensions, proxy->dimensions + proxy->nd);
-  TakeElements(array, &tensor);
+  if (type.dtype != DType::kString) {
+    TakeNumbers(array, &tensor);
+  } else if (!holds_bytes) {
+    TakeStrings(array, &tensor);  // `normalize` saw to it that there are such.
+  }
   kept_.push_back(std::move(array));
-  tensors_.push_back(std::move(tensor));
 }
 
-void TensorInputs::TakeElements(py::handle array, TensorToWrite* tensor) {
+void TensorInputs::TakeNumbers(py::handle array, TensorToWrite* tensor) {
   const py::detail::PyArray_Proxy* const proxy = py::detail::array_proxy(array.ptr());
-  const bool row_major = (proxy->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
-  if (TypeOf(array).dtype != DType::kString) {
-    tensor->data = reinterpret_cast<const uint8_t*>(proxy->data);
-    if (!row_major) tensor->strides.assign(proxy->strides, proxy->strides + proxy->nd);
-    return;
-  }
-  // Row-major, and of bytes objects only: `normalize` saw to both.
+  tensor->data = reinterpret_cast<const uint8_t*>(proxy->data);
+  if (!IsRowMajor(*proxy)) tensor->strides.assign(proxy->strides, proxy->strides + proxy->nd);
+}
+
+bool TensorInputs::TakeStrings(py::handle array, TensorToWrite* tensor) {
+  const py::detail::PyArray_Proxy* const proxy = py::detail::array_proxy(array.ptr());
+  if (!IsRowMajor(*proxy)) return false;
   const size_t count = NumElements(*proxy);
   PyObject* const* const elements = reinterpret_cast<PyObject* const*>(proxy->data);
-  tensor->strings.reserve(count);
+  std::vector<ByteView> strings;
+  strings.reserve(count);
+  // One look at each object: a million of them are in no cache, and every further look would cost the same again.
   for (size_t i = 0; i < count; ++i) {
-    tensor->strings.emplace_back(reinterpret_cast<const uint8_t*>(PyBytes_AS_STRING(elements[i])),
-                                 static_cast<size_t>(PyBytes_GET_SIZE(elements[i])));
+    PyObject* const element = elements[i];
+    if (element == nullptr || !PyBytes_CheckExact(element)) {
+      ReleaseStrings(strings);
+      return false;
+    }
+    Py_INCREF(element);
+    strings.emplace_back(reinterpret_cast<const uint8_t*>(PyBytes_AS_STRING(element)),
+                         static_cast<size_t>(PyBytes_GET_SIZE(element)));
   }
+  tensor->strings = std::move(strings);
+  return true;
 }
 
 }  // namespace tensorbundle::bindings

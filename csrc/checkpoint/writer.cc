@@ -1,22 +1,15 @@
 #include <algorithm>
-#include <deque>
-#include <map>
 #include <optional>
-#include <string_view>
-#include <unordered_set>
 
-#include "bundle/entry.h"
 #include "bundle/naming.h"
 #include "bundle/string_encoder.h"
 #include "checkpoint/commit.h"
 #include "checkpoint/layout.h"
+#include "checkpoint/new_entries.h"
 #include "checkpoint/write_job.h"
 #include "io/os_write.h"
 #include "io/owned_memory.h"
-#include "slices/cover.h"
-#include "slices/key.h"
 #include "slices/slice.h"
-#include "table/table_builder.h"
 #include "tensorbundle/byte_source.h"
 #include "tensorbundle/checkpoint_writer.h"
 #include "util/checked.h"
@@ -102,13 +95,6 @@ Result<uint64_t> CheckContent(const TensorToWrite& tensor) {
   return size_bytes;
 }
 
-// As partitioned variables spell themselves: every dimension with start and length.
-Slice SliceOf(const Box& box) {
-  Slice slice;
-  for (size_t d = 0; d < box.start.size(); ++d) slice.extents.push_back({box.start[d], box.shape[d]});
-  return slice;
-}
-
 }  // namespace
 
 class CheckpointWriter::Rep {
@@ -146,12 +132,12 @@ class CheckpointWriter::Rep {
       if (!size_bytes.ok()) return size_bytes.status().WithTensor(tensors[i].name);
       extents.push_back({tensors[i].dtype, &tensors[i].shape, *size_bytes, true});
     }
-    RETURN_IF_ERROR(CheckNamesAreNew(tensors, count));
+    RETURN_IF_ERROR(entries_.CheckNames(tensors, count));
     ASSIGN_OR_RETURN(const std::vector<Placement> placements, Place(extents, tensors));
     ASSIGN_OR_RETURN(const std::vector<uint32_t> sums, Write(tensors, placements));
     for (size_t i = 0; i < placements.size(); ++i) {
       const TensorToWrite& tensor = tensors[placements[i].tensor];
-      Record(tensor.name, tensor.dtype, tensor.shape, placements[i], sums[i]);
+      entries_.Add(tensor.name, tensor.dtype, tensor.shape, placements[i], sums[i]);
     }
     return Status();
   }
@@ -164,12 +150,12 @@ class CheckpointWriter::Rep {
     const Box box{start, piece.shape};
     RETURN_IF_ERROR(CheckRegion({start, piece.shape, {}}, full_shape));
     if (box == WholeBox(full_shape)) return AddMany(&piece, 1);
-    RETURN_IF_ERROR(CheckPiece(piece, full_shape, box));
+    RETURN_IF_ERROR(entries_.CheckPiece(piece, full_shape, box));
     const std::vector<TensorExtent> extents = {{piece.dtype, &piece.shape, size_bytes, false}};
     ASSIGN_OR_RETURN(std::vector<Placement> placements, Place(extents, &piece));
     ASSIGN_OR_RETURN(const std::vector<uint32_t> sums, Write(&piece, placements));
     placements.front().box = box;
-    Record(piece.name, piece.dtype, full_shape, placements.front(), sums.front());
+    entries_.Add(piece.name, piece.dtype, full_shape, placements.front(), sums.front());
     return Status();
   }
 
@@ -178,7 +164,7 @@ class CheckpointWriter::Rep {
     ASSIGN_OR_RETURN(const uint64_t size_bytes, CheckTensor(name, dtype, shape));
     if (HasLengths(dtype)) return Invalid("strings can't be added in parts: their lengths come first");
     const TensorToWrite tensor{name, dtype, shape, nullptr, {}, false, {}};
-    RETURN_IF_ERROR(CheckNamesAreNew(&tensor, 1));
+    RETURN_IF_ERROR(entries_.CheckNames(&tensor, 1));
     ASSIGN_OR_RETURN(std::vector<Placement> placements, Place({{dtype, &shape, size_bytes, true}}, &tensor));
     chunked_ = ChunkedTensor{name, dtype, shape, std::move(placements), 0, 0, 0};
     RecordIfComplete();
@@ -212,14 +198,13 @@ class CheckpointWriter::Rep {
   Status Finish() {
     RETURN_IF_ERROR(CheckNoChunksAreMissing());
     if (entries_.empty()) return Invalid("a checkpoint holds at least one tensor").WithPath(prefix_);
-    RETURN_IF_ERROR(CheckPartitions());
+    if (!options_.partial) RETURN_IF_ERROR(entries_.CheckAllThere());
     RETURN_IF_ERROR(AddDataFiles(layout_.shard_bytes().size()));
     // What pads the last tensor of each.
     for (size_t i = 0; i < data_.size(); ++i) RETURN_IF_ERROR(data_[i].Resize(layout_.shard_bytes()[i]));
-    AddFullEntries();
     NewBundle bundle;
     bundle.data = std::move(data_);
-    bundle.encode_index = [this](int32_t num_shards) { return EncodeIndex(num_shards); };
+    bundle.encode_index = [this](int32_t num_shards) { return entries_.EncodeIndex(num_shards); };
     bundle.fill_added_shard = [&](const os::TemporaryFile& file, int32_t shard) {
       return MoveSmallest(bundle.data, file, shard);
     };
@@ -238,13 +223,6 @@ class CheckpointWriter::Rep {
   const std::vector<std::string>& oversized() const { return oversized_; }
 
  private:
-  // What is known of a tensor that is stored in slices.
-  struct Partition {
-    DType dtype;
-    std::vector<int64_t> shape;
-    std::vector<Box> boxes;  // In the order added.
-  };
-
   struct ChunkedTensor {
     std::string name;
     DType dtype;
@@ -275,56 +253,6 @@ class CheckpointWriter::Rep {
     if (!chunked_) return Status();
     const uint64_t missing = chunked_->placements.back().end - chunked_->done;
     return Invalid(std::to_string(missing) + " bytes of it are still missing").WithTensor(chunked_->name);
-  }
-
-  Status CheckNamesAreNew(const TensorToWrite* tensors, size_t count) {
-    if (entries_.empty() && partitions_.empty() && AllDiffer(tensors, count)) return Status();
-    // Only now: most checkpoints are one batch, and a set of their names costs as much as all else.
-    for (; num_names_ < entries_.size(); ++num_names_) {
-      if (!IsSliceKey(entries_[num_names_].name)) names_.insert(entries_[num_names_].name);
-    }
-    std::unordered_set<std::string_view> batch;
-    for (size_t i = 0; i < count; ++i) {
-      const std::string_view name = tensors[i].name;
-      if (names_.count(name) != 0 || partitions_.count(tensors[i].name) != 0 || !batch.insert(name).second) {
-        return Invalid("there is a tensor of this name already").WithTensor(tensors[i].name);
-      }
-    }
-    return Status();
-  }
-
-  // False if names may be equal: judged by their hashes, since sorting these is faster than any set.
-  static bool AllDiffer(const TensorToWrite* tensors, size_t count) {
-    std::vector<size_t> hashes(count);
-    for (size_t i = 0; i < count; ++i) hashes[i] = std::hash<std::string>()(tensors[i].name);
-    std::sort(hashes.begin(), hashes.end());
-    return std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end();
-  }
-
-  Status CheckPiece(const TensorToWrite& piece, const std::vector<int64_t>& full_shape, const Box& box) {
-    if (*CountElements(piece.shape) == 0) return Invalid("a slice without elements").WithTensor(piece.name);
-    const auto found = partitions_.find(piece.name);
-    if (found == partitions_.end()) return CheckNamesAreNew(&piece, 1);
-    const Partition& partition = found->second;
-    if (partition.dtype != piece.dtype || partition.shape != full_shape) {
-      return Invalid("its slices disagree on dtype or full shape: " + ShapeText(partition.shape) + " and " +
-                     ShapeText(full_shape))
-          .WithTensor(piece.name);
-    }
-    for (const Box& other : partition.boxes) {
-      if (!Intersect(other, box)) continue;
-      return Invalid("its slices " + BoxText(other) + " and " + BoxText(box) + " overlap").WithTensor(piece.name);
-    }
-    return Status();
-  }
-
-  Status CheckPartitions() const {
-    if (options_.partial) return Status();
-    for (const auto& [name, partition] : partitions_) {
-      Status cover = CheckCover(partition.shape, partition.boxes);
-      if (!cover.ok()) return Invalid("its slices are not all there: " + cover.message()).WithTensor(name);
-    }
-    return Status();
   }
 
   Result<std::vector<Placement>> Place(const std::vector<TensorExtent>& extents, const TensorToWrite* tensors) {
@@ -382,78 +310,20 @@ class CheckpointWriter::Rep {
   void RecordIfComplete() {
     const Placement& piece = chunked_->placements[chunked_->piece];
     if (chunked_->done != piece.end) return;
-    Record(chunked_->name, chunked_->dtype, chunked_->shape, piece, chunked_->crc32c);
+    entries_.Add(chunked_->name, chunked_->dtype, chunked_->shape, piece, chunked_->crc32c);
     chunked_->crc32c = 0;
     if (++chunked_->piece == chunked_->placements.size()) chunked_.reset();
   }
 
-  void Record(const std::string& name, DType dtype, const std::vector<int64_t>& shape, const Placement& place,
-              uint32_t crc) {
-    Entry entry;
-    entry.dtype = dtype;
-    entry.size_bytes = place.end - place.begin;
-    entry.shard = place.shard;
-    entry.offset_in_shard = place.offset;
-    entry.crc32c = crc;
-    if (place.box) {
-      entry.name = EncodeSliceKey(name, SliceOf(*place.box));
-      entry.shape = place.box->shape;
-      partitions_.try_emplace(name, Partition{dtype, shape, {}}).first->second.boxes.push_back(*place.box);
-    } else {
-      entry.name = name;
-      entry.shape = shape;
-    }
-    entries_.push_back(std::move(entry));
-  }
-
-  void AddFullEntries() {
-    for (const auto& [name, partition] : partitions_) {
-      Entry entry;
-      entry.name = name;
-      entry.dtype = partition.dtype;
-      entry.shape = partition.shape;
-      for (const Box& box : partition.boxes) entry.slices.push_back(SliceOf(box));
-      entries_.push_back(std::move(entry));
-    }
-  }
-
-  Result<std::string> EncodeIndex(int32_t num_shards) const {
-    std::vector<const Entry*> in_key_order;
-    in_key_order.reserve(entries_.size());
-    for (const Entry& entry : entries_) in_key_order.push_back(&entry);
-    std::sort(in_key_order.begin(), in_key_order.end(),
-              [](const Entry* a, const Entry* b) { return a->name < b->name; });
-    Header header;
-    header.num_shards = num_shards;
-    TableBuilder table;
-    table.Add("", EncodeHeader(header));
-    std::string record;
-    for (const Entry* entry : in_key_order) {
-      record.clear();
-      EncodeEntry(*entry, &record);
-      table.Add(entry->name, record);
-    }
-    return std::move(table).Finish();
-  }
-
   // Gives the smallest tensor or piece that is not alone in its shard a copy in another, where it is read from now on.
   Status MoveSmallest(const std::vector<os::TemporaryFile>& data, const os::TemporaryFile& file, int32_t shard) {
-    std::vector<size_t> pieces(data.size());
-    for (const Entry& entry : entries_) {
-      if (entry.slices.empty()) ++pieces[static_cast<size_t>(entry.shard)];
-    }
-    Entry* smallest = nullptr;
-    for (Entry& entry : entries_) {
-      if (!entry.slices.empty() || pieces[static_cast<size_t>(entry.shard)] < 2) continue;
-      if (smallest == nullptr || entry.size_bytes < smallest->size_bytes) smallest = &entry;
-    }
-    if (smallest == nullptr || smallest->size_bytes > kMaxMovedBytes) return Status();
-    const std::string& path = data[static_cast<size_t>(smallest->shard)].path();
+    const NewEntries::Place smallest = entries_.FindSmallest(data.size());
+    if (smallest.shard < 0 || smallest.size_bytes > kMaxMovedBytes) return Status();
+    const std::string& path = data[static_cast<size_t>(smallest.shard)].path();
     ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, OpenFile(path, FileAccess::kRead));
-    ASSIGN_OR_RETURN(const Buffer bytes, source->Read({smallest->offset_in_shard, smallest->size_bytes}));
+    ASSIGN_OR_RETURN(const Buffer bytes, source->Read({smallest.offset, smallest.size_bytes}));
     RETURN_IF_ERROR(file.WriteAt(0, bytes.view()));
-    smallest->shard = shard;
-    smallest->offset_in_shard = 0;
+    RETURN_IF_ERROR(entries_.Move(smallest, shard));
     const uint64_t padding = (options_.alignment - bytes.size() % options_.alignment) % options_.alignment;
     return file.Resize(bytes.size() + padding);
   }
@@ -463,10 +333,7 @@ class CheckpointWriter::Rep {
   Layout layout_;
   int32_t old_num_shards_ = 0;
   std::vector<os::TemporaryFile> data_;
-  std::deque<Entry> entries_;  // Tensors, and pieces under their keys, as they came; none of them ever moves.
-  std::unordered_set<std::string_view> names_;  // Of the first num_names_ entries that are tensors.
-  size_t num_names_ = 0;
-  std::map<std::string, Partition> partitions_;
+  NewEntries entries_;
   std::optional<ChunkedTensor> chunked_;
   std::vector<std::string> oversized_;
   uint64_t done_bytes_ = 0;  // Of the last call.

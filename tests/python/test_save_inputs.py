@@ -389,3 +389,28 @@ def test_jax_arrays(tmp_path, jax, name):
 def test_jax_arrays_are_taken_where_they_lie(jax, name):
     given = jax.numpy.arange(1000).astype(name)
     assert inputs.to_array("w", given).__array_interface__["data"][0] == given.unsafe_buffer_pointer()
+
+
+def test_strings_are_given_back_after_saving(tmp_path):
+    kept = [b"one of many", b"another"]
+    array = np.array([*kept, b""], object)
+    before = [sys.getrefcount(element) for element in kept]
+    tb.save(tmp_path / "x", {"s": array, "t": array[::-1], "u": array.reshape(3, 1)})
+    assert [sys.getrefcount(element) for element in kept] == before
+    mixed = np.array([*kept, 5], object)
+    before = [sys.getrefcount(element) for element in kept]
+    with pytest.raises(TypeError, match="object arrays may hold bytes and str only"):
+        tb.save(tmp_path / "x", {"s": array, "t": mixed})
+    assert [sys.getrefcount(element) for element in kept] == before
+
+
+def test_strings_that_are_replaced_meanwhile_are_saved_as_they_were(tmp_path):
+    array = np.array([bytes([65 + i]) * 40 for i in range(20)], object)
+    expected = array.tolist()
+
+    def replace(*_):
+        array[:] = None
+
+    tb.save(tmp_path / "x", {"s": array}, progress=replace)
+    assert array.tolist() == [None] * 20
+    assert tb.load(tmp_path / "x")["s"].tolist() == expected

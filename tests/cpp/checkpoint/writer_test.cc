@@ -512,7 +512,7 @@ TEST_F(Writer, RefusesSlicesThatMakeNoSense) {
   ExpectInvalid(error(DType::kInt8, {2, 2}, {4, 6}, {2, 4}),
                 "tensor \"w\": its slices [1:3, 2:5] and [2:4, 4:6] overlap");
   ExpectInvalid(error(DType::kInt8, {1, 1}, {4, 7}, {0, 0}),
-                "tensor \"w\": its slices disagree on dtype or full shape: [4, 6] and [4, 7]");
+                "tensor \"w\": its slices disagree on dtype or full shape: int8 [4, 6] and int8 [4, 7]");
   EXPECT_EQ(error(DType::kUint8, {1, 1}, {4, 6}, {0, 0}).code(), StatusCode::kInvalidArgument);
   ExpectInvalid(error(DType::kInt8, {1, 1}, {INT64_MAX, 6}, {0, 0}),
                 "tensor \"w\": no tensor can have shape [9223372036854775807, 6]");
