@@ -43,7 +43,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
     """
 
     # Without a dictionary: a misspelt attribute is an error.
-    __slots__ = ("__weakref__", "_identity", "_native", "_options", "_path", "_threads", "_verify")
+    __slots__ = ("__weakref__", "_native", "_options", "_path", "_threads", "_verify")
 
     def __init__(
         self,
@@ -57,17 +57,21 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         self._verify = bool(verify)
         self._threads = opening.thread_count(threads)
         self._options = {"verify": self._verify, "mmap": mmap, "threads": threads}
-        self._path = paths.resolve(path)
+        found = paths.find(path)
+        self._path = found.path
         # By its index: a prefix may itself end like a file of another checkpoint's.
-        self._native: _core.Checkpoint | None = _core.Checkpoint.open(self._path + ".index", access)
-        self._identity = self._native.identity
+        opened = self._path if found.is_v1 else self._path + ".index"
+        self._native: _core.Checkpoint | None = _core.Checkpoint.open(opened, access)
         opening.warn_of_problems(self._native)
 
     # What there is.
 
     @property
     def path(self) -> str:
-        """The absolute prefix that was opened: its files are ``<path>.index`` and ``<path>.data-?????-of-?????``."""
+        """The absolute prefix that was opened: its files are ``<path>.index`` and ``<path>.data-?????-of-?????``.
+
+        Of the V1 format: the absolute path of its file, or the pattern of its shards, ``<name>-?????-of-00002``.
+        """
         return self._path
 
     @property
@@ -77,7 +81,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
     @property
     def num_shards(self) -> int:
-        """Number of data files."""
+        """Number of data files; of the V1 format, of all its files."""
         return self._opened().num_shards
 
     def entry(self, name: str) -> _core.Entry:
@@ -291,8 +295,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._opened()
-        return _reopen, (type(self), self._path, self._identity, self._options)
+        return _reopen, (type(self), self._path, self._opened().identity, self._options)
 
     def __repr__(self) -> str:
         native = self._native
@@ -377,7 +380,7 @@ def load(
 def _reopen(kind: type[Checkpoint], path: str, identity: tuple[int, int], options: dict[str, Any]) -> Checkpoint:
     """A checkpoint from its pickle."""
     checkpoint = kind(path, **options)
-    if checkpoint._identity != identity:  # noqa: SLF001 - a function of the class, but for pickle
+    if checkpoint._opened().identity != identity:  # noqa: SLF001 - a function of the class, but for pickle
         raise errors.DataLossError(f"another save is at {path!r} now than the one that was pickled", path=path)
     return checkpoint
 
