@@ -103,10 +103,8 @@ def is_table(path: str) -> bool:
 
 
 def _missing_shards(pattern: str) -> list[str]:
-    """The shards of a pattern that are not there."""
-    matched = _PATTERN.match(pattern)
-    assert matched is not None
-    name, number = matched["name"], matched["number"]
+    """The shards of a pattern, which it is, that are not there."""
+    name, _, number = pattern.rpartition("-?????-of-")
     shards = [f"{name}-{shard:05d}-of-{number}" for shard in range(int(number))]
     return [shard for shard in shards if not files.is_file(shard)]
 

@@ -128,7 +128,9 @@ TEST(V1Index, KeepsOneBadTensorApart) {
   EXPECT_EQ(Problem(*index, "rank"), "tensor \"rank\": slice has 1 extents, its tensor has 2 dimensions");
   EXPECT_NE(Problem(*index, "nowhere"), "");
   EXPECT_EQ(Problem(*index, "wide"), "tensor \"wide\": Invalid tensor shape: more than 2^63 bytes");
-  for (const Entry& entry : index->entries()) EXPECT_EQ(entry.dtype == DType::kInvalid, entry.name != "good" && entry.name != "rank" && entry.name != "nowhere") << entry.name;
+  for (const Entry& entry : index->entries())
+    EXPECT_EQ(entry.dtype == DType::kInvalid, entry.name != "good" && entry.name != "rank" && entry.name != "nowhere")
+        << entry.name;
 }
 
 TEST(V1Index, WantsNoRecordOfATensorWithoutElements) {
@@ -148,9 +150,10 @@ TEST(V1Index, ComparesSizesWithTheBlock) {
   const MadeTable table = maker.Table();
   const auto index = Read({table.bytes});
   ASSERT_TRUE(index.ok());
-  EXPECT_EQ(Problem(*index, "a"), "tensor \"a\": file 0: Error copying slice data: its record of 1099511627776 elements of "
-                                  "float32 does not fit the data block at 0 of " +
-                                      std::to_string(table.data[0].size) + " bytes");
+  EXPECT_EQ(Problem(*index, "a"),
+            "tensor \"a\": file 0: Error copying slice data: its record of 1099511627776 elements of "
+            "float32 does not fit the data block at 0 of " +
+                std::to_string(table.data[0].size) + " bytes");
   EXPECT_NE(Problem(*index, "b"), "");
 }
 

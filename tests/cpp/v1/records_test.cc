@@ -26,8 +26,7 @@ std::string Record(std::string_view tensor) { return EncodeV1Record("w", WholeSl
 template <typename T>
 Result<std::vector<T>> Decode(const std::string& record, DType dtype, uint64_t count) {
   std::vector<T> values(count);
-  Status status =
-      DecodeValues(ByteView(record), dtype, count, reinterpret_cast<uint8_t*>(values.data()), kNoHurry);
+  Status status = DecodeValues(ByteView(record), dtype, count, reinterpret_cast<uint8_t*>(values.data()), kNoHurry);
   if (!status.ok()) return status;
   return values;
 }

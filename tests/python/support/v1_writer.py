@@ -1,4 +1,4 @@
-"""Checkpoints of the V1 format, encoded by hand: what TensorFlow's ``Save`` and ``SaveSlices`` write, and what they don't.
+"""Checkpoints of the V1 format, encoded by hand: what TensorFlow's ``Save`` and ``SaveSlices`` write, and what not.
 
 One table a file. The record of the empty key lists the tensors; each other record is one slice, its values in the
 ``*_val`` field of a TensorProto that fits the dtype.
