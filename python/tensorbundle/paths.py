@@ -1,8 +1,8 @@
 """Any path that a user may give, and the checkpoint that it means.
 
 A checkpoint is named by its prefix: ``run/model.ckpt-100`` stands for ``run/model.ckpt-100.index`` and
-``run/model.ckpt-100.data-?????-of-?????``. One of the V1 format is a file, or the pattern of its shards. Names are taken
-literally: ``[``, ``*`` and ``~`` mean themselves, as long as there is such a file.
+``run/model.ckpt-100.data-?????-of-?????``. One of the V1 format is a file, or the pattern of its shards. Names are
+taken literally, ``[``, ``*`` and ``~`` mean themselves, as long as there is such a file.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def _in_directory(directory: str) -> Found:
     variables = os.path.join(directory, "variables")
     if files.is_file(variables + _INDEX):
         return Found(files.absolute(variables))
-    if os.path.basename(files.absolute(directory)) == "variables":
-        if (v1 := v1_paths.of_saved_model(directory)) is not None:
-            return _v1(v1)
+    is_variables = os.path.basename(files.absolute(directory)) == "variables"
+    if is_variables and (v1 := v1_paths.of_saved_model(directory)) is not None:
+        return _v1(v1)
     raise _missing(
         f"no checkpoint here: looked for a state file 'checkpoint', an index 'variables.index' and a SavedModel; "
         f"the directory {_contents(directory)}",

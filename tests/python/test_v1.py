@@ -314,7 +314,7 @@ def test_slice_beyond_the_tensor(tmp_path):
 
 def test_negative_dimension(tmp_path):
     problem = problem_of([Row(b"w", W, meta={"shape": (-4, 3)})], tmp_path)
-    assert str(problem) == "tensor \"w\": Invalid tensor shape: dimension -4"
+    assert str(problem) == 'tensor "w": Invalid tensor shape: dimension -4'
 
 
 @pytest.mark.parametrize(
@@ -551,7 +551,9 @@ def test_damage_names_tensor_file_block_and_checksums(path, mmap):
     at = content.index(LARGE[:10].tobytes()) + 1000
     path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     with tb.open(path, mmap=mmap) as ckpt:
-        with pytest.raises(tb.errors.DataLossError, match=r"data block at \d+ of \d+ bytes: block checksum mis") as caught:
+        with pytest.raises(
+            tb.errors.DataLossError, match=r"data block at \d+ of \d+ bytes: block checksum mis"
+        ) as caught:
             ckpt["large"]
         (damage,) = ckpt.verify().damaged
         error = caught.value
