@@ -192,20 +192,28 @@ class NumberDecoder {
   template <typename T, typename Convert>
   bool TakeSomeAs(ByteView* packed, uint64_t most, const Convert& convert) {
     T* const elements = destination_ == nullptr ? nullptr : reinterpret_cast<T*>(destination_) + taken_;
+    const uint8_t* next = packed->begin();
     uint64_t i = 0;
-    for (; i < most && !packed->empty(); ++i) {
-      uint64_t value = (*packed)[0];
-      if (value < 0x80) {
-        packed->RemovePrefix(1);
-      } else {
-        const std::optional<uint64_t> taken = wire::TakeVarint(packed);
-        if (!taken) return false;
-        value = *taken;
-      }
+    for (; i < most && next != packed->end(); ++i) {
+      uint64_t value = 0;
+      const uint8_t* const end = LoadVarint(next, packed->end(), &value);
+      if (end == nullptr) break;
+      next = end;
       if (elements != nullptr) elements[i] = convert(value);
     }
+    packed->RemovePrefix(static_cast<size_t>(next - packed->begin()));
     taken_ += i;
-    return true;
+    return i == most || packed->empty();
+  }
+
+  // wire::TakeVarint where each nanosecond counts: the end of the varint, or null.
+  static const uint8_t* LoadVarint(const uint8_t* next, const uint8_t* end, uint64_t* value) {
+    for (int shift = 0; next != end && shift < 7 * kMaxVarint64Length; shift += 7) {
+      const uint8_t byte = *next++;
+      *value |= static_cast<uint64_t>(byte & 0x7F) << shift;
+      if (byte < 0x80) return next;
+    }
+    return nullptr;
   }
 
   const ValueField& field_;

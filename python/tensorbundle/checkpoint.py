@@ -142,12 +142,13 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         Args:
             name: Its name.
             index: Any basic index of NumPy's: integers, slices, ``...``, ``None`` within a tuple. Only the bytes that
-                it selects are touched, by this thread alone, and no checksum is compared. None: the whole tensor.
+                it selects are touched (of the V1 format: the blocks, unless of large floats), by this thread alone, and
+                no checksum is compared. None: the whole tensor.
             out: Array to fill and return, of exactly the right dtype and shape. After an error its contents are
                 undefined.
             copy: None for a read-only view of the file where one can be had, aligned, and else a copy; False for a view
                 (aligned or not, see ``array.flags.aligned``) or an error; True for a fresh array that can be written
-                to.
+                to. There are no views of the V1 format, whose values are encoded.
             verify: Compare the checksum: of a copy each time, of a view the first time that this checkpoint gives it
                 out. None: as the checkpoint was opened; with ``index``, only True does, and looks at the whole tensor.
 
@@ -156,7 +157,8 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
         Raises:
             NotFoundError: There is no such tensor.
-            DataLossError: It is damaged; the error names data file, offset and both checksums.
+            DataLossError: It is damaged; the error names data file, offset and both checksums (of the V1 format those
+                of the table block that it is in).
             TypeError, ValueError: A wrong argument, the checkpoint is closed, or ``copy=False`` and there is no view.
             IndexError: ``index`` is out of bounds or isn't a basic index.
             OSError: The file can't be read, or was missing when the checkpoint was opened.
@@ -334,7 +336,9 @@ def open(
 
     Args:
         path: A prefix (``run/model.ckpt-100``), its ``.index`` or one of its data files, a directory with a
-            ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory.
+            ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory. Of
+            the V1 format: a file, or the pattern of its shards (``variables-?????-of-00002``). One shard stands for all
+            if all are there, else for itself.
         verify: Compare checksums when tensors are read. False: never, unless a call asks for it.
         mmap: True maps the files, so that arrays can be views of them; False reads them; None maps, except on file
             systems where a mapping is unwise, such as NFS, Lustre and FUSE.

@@ -552,7 +552,7 @@ def test_damage_names_tensor_file_block_and_checksums(path, mmap):
     path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     with tb.open(path, mmap=mmap) as ckpt:
         with pytest.raises(
-            tb.errors.DataLossError, match=r"data block at \d+ of \d+ bytes: block checksum mis"
+            tb.errors.DataLossError, match=r"data block at \d+ of \d+ bytes: block checksum mismatch"
         ) as caught:
             ckpt["large"]
         (damage,) = ckpt.verify().damaged
