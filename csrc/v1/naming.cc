@@ -9,7 +9,10 @@ namespace tensorbundle::v1 {
 namespace {
 
 constexpr size_t kDigits = 5;
-constexpr std::string_view kAnyNumber = "-" "?????" "-of-";  // In one piece it would have a trigraph.
+constexpr std::string_view kAnyNumber =
+    "-"
+    "?????"
+    "-of-";  // In one piece it would have a trigraph.
 
 }  // namespace
 
