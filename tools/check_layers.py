@@ -19,7 +19,8 @@ ALLOWED = {
     "io": {"public", "util", "io"},
     "slices": {"public", "util", "slices"},
     "bundle": BELOW_BUNDLE | {"bundle"},
-    "checkpoint": BELOW_BUNDLE | {"io", "bundle", "checkpoint"},
+    "v1": BELOW_BUNDLE | {"io", "v1"},
+    "checkpoint": BELOW_BUNDLE | {"io", "bundle", "v1", "checkpoint"},
     "bindings": {"public", "bindings", "python"},
 }
 # Headers with a suffix belong to a system or a processor. Only these files see them.

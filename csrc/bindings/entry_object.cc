@@ -136,24 +136,28 @@ PyMemberDef kMembers[] = {
     {"shape", T_OBJECT_EX, offsetof(EntryObject, shape), READONLY, "Size of each dimension; () for a scalar."},
     {"slices", T_OBJECT_EX, offsetof(EntryObject, slices), READONLY,
      "The pieces that it is stored in, each a tuple of slice objects; () if it is stored whole."},
-    {"nbytes", T_ULONGLONG, offsetof(EntryObject, size_bytes), READONLY, "Bytes stored in the data files."},
+    {"nbytes", T_ULONGLONG, offsetof(EntryObject, size_bytes), READONLY,
+     "Bytes stored in the data files; of the V1 format, of the array, and 0 for strings."},
     {nullptr, 0, 0, 0, nullptr}};
 
 PyGetSetDef kGetters[] = {
     {"dtype", GetDType, nullptr, "The array's numpy.dtype; NumPy is imported when this is asked for.", nullptr},
     {"tf_dtype", GetTfDType, nullptr, "TensorFlow's name of the dtype, such as 'float32', 'qint8' or 'string'.",
      nullptr},
-    {"shard", GetShard, nullptr, "Number of the data file; None if stored in slices.", nullptr},
-    {"offset", GetOffset, nullptr, "Of its first byte in the data file; None if stored in slices.", nullptr},
-    {"crc32c", GetCrc32c, nullptr, "CRC-32C of the stored bytes, not masked; None if stored in slices.", nullptr},
-    {"aligned", GetAligned, nullptr, "Whether its offset fits its dtype, so that a view of it is aligned.", nullptr},
+    {"shard", GetShard, nullptr, "Number of the data file; None if stored in slices, or in the V1 format.", nullptr},
+    {"offset", GetOffset, nullptr, "Of its first byte in the data file; None like shard.", nullptr},
+    {"crc32c", GetCrc32c, nullptr, "CRC-32C of the stored bytes, not masked; None like shard.", nullptr},
+    {"aligned", GetAligned, nullptr,
+     "Whether its offset fits its dtype, so that a view of it is aligned; False in the V1 format.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyMethodDef kMethods[] = {{"__reduce__", Reduce, METH_NOARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
 
 constexpr char kDoc[] =
     "What the index of a checkpoint says of one tensor. Immutable; equal and hashed by value.\n\n"
-    "Made by Checkpoint.entry and Checkpoint.entries, from the index alone.";
+    "Made by Checkpoint.entry and Checkpoint.entries, from the index alone. In the V1 format a tensor has no bytes and "
+    "no\n"
+    "checksum of its own: it is encoded in a block of a table.";
 
 PyType_Slot kSlots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(Dealloc)},
                         {Py_tp_repr, reinterpret_cast<void*>(Repr)},

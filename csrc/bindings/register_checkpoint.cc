@@ -1,4 +1,4 @@
-// Checkpoint: one opened bundle. tensorbundle.Checkpoint wraps it.
+// The native Checkpoint, which tensorbundle.Checkpoint wraps.
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -140,8 +140,8 @@ py::tuple Verify(const Checkpoint& checkpoint, const py::object& names, int thre
 }  // namespace
 
 void RegisterCheckpoint(py::module_& module) {
-  py::class_<Checkpoint>(module, "Checkpoint", py::is_final(), "One opened bundle.")
-      .def_static("open", &Open, py::arg("prefix"), py::arg("access") = "auto", "Opens a bundle.")
+  py::class_<Checkpoint>(module, "Checkpoint", py::is_final(), "One opened checkpoint.")
+      .def_static("open", &Open, py::arg("prefix"), py::arg("access") = "auto", "Opens a checkpoint.")
       .def_property_readonly("prefix", [](const Checkpoint& self) { return PathToPython(self.prefix()); })
       .def_property_readonly("num_shards", &Checkpoint::num_shards)
       .def_property_readonly(

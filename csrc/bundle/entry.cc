@@ -8,17 +8,14 @@
 #include "util/crc32c.h"
 #include "util/endian.h"
 #include "util/status_macros.h"
+#include "wire/messages.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
 namespace tensorbundle {
 namespace {
 
-// What this reader is, in TensorFlow's version scheme (VersionDef).
-constexpr int32_t kConsumerVersion = 1;
-
 constexpr int32_t kMaxShards = 99999999;
-constexpr size_t kMaxRank = 254;  // TensorFlow's.
 
 // The values of BundleHeaderProto.endianness; TensorFlow reads any other as the host's order.
 constexpr int32_t kLittleEndian = 0;
@@ -26,84 +23,7 @@ constexpr int32_t kBigEndian = 1;
 constexpr int32_t kForeignEndian = kHostIsLittleEndian ? kBigEndian : kLittleEndian;
 constexpr int32_t kHostEndian = kHostIsLittleEndian ? kLittleEndian : kBigEndian;
 
-constexpr int32_t kRefOffset = 100;  // DataType n + 100 is a reference to n, which nothing can store.
-
 Status Malformed(const std::string& what) { return Status(StatusCode::kDataLoss, what); }
-
-// VersionDef: 1 producer, 2 min_consumer, 3 repeated bad_consumers.
-Status CheckVersion(const wire::Field& version) {
-  int32_t producer = 0;
-  int32_t min_consumer = 0;
-  bool refused = false;
-  wire::Reader reader(version.bytes, version.offset);
-  while (reader.Next()) {
-    const wire::Field& field = reader.field();
-    switch (field.tag) {
-      case wire::VarintTag(1):
-        producer = field.AsInt32();
-        break;
-      case wire::VarintTag(2):
-        min_consumer = field.AsInt32();
-        break;
-      case wire::VarintTag(3):
-      case wire::BytesTag(3):
-        RETURN_IF_ERROR(wire::VisitVarints(
-            field, [&](uint64_t value) { refused |= static_cast<int32_t>(value) == kConsumerVersion; }));
-        break;
-    }
-  }
-  if (!reader.status().ok()) return Malformed("header is not parseable: " + reader.status().message());
-  if (producer < 0) return Malformed("header: producer version " + std::to_string(producer) + " is negative");
-  if (min_consumer > kConsumerVersion || refused) {
-    return Status(StatusCode::kUnimplemented,
-                  "header: the checkpoint asks for a reader of another version (min_consumer " +
-                      std::to_string(min_consumer) + (refused ? ", version 1 refused" : "") + "; this is version 1)");
-  }
-  return Status();
-}
-
-// TensorShapeProto.Dim: 1 size.
-Status ParseDimension(const wire::Field& dimension, std::vector<int64_t>* shape) {
-  int64_t size = 0;
-  wire::Reader reader(dimension.bytes, dimension.offset);
-  while (reader.Next()) {
-    if (reader.field().tag == wire::VarintTag(1)) size = reader.field().AsInt64();
-  }
-  shape->push_back(size);
-  return reader.status();
-}
-
-// TensorShapeProto: 2 repeated dim. An unknown rank is read as a scalar, which is how TensorFlow reads it.
-Status ParseShape(const wire::Field& message, std::vector<int64_t>* shape) {
-  wire::Reader reader(message.bytes, message.offset);
-  while (reader.Next()) {
-    if (reader.field().tag == wire::BytesTag(2)) RETURN_IF_ERROR(ParseDimension(reader.field(), shape));
-  }
-  return reader.status();
-}
-
-// TensorSliceProto.Extent: 1 start, 2 length; without length it is the whole dimension.
-Status ParseExtent(const wire::Field& message, Slice* slice) {
-  Extent extent;
-  wire::Reader reader(message.bytes, message.offset);
-  while (reader.Next()) {
-    const wire::Field& field = reader.field();
-    if (field.tag == wire::VarintTag(1)) extent.start = field.AsInt64();
-    if (field.tag == wire::VarintTag(2)) extent.length = field.AsInt64();
-  }
-  slice->extents.push_back(extent);
-  return reader.status();
-}
-
-// TensorSliceProto: 1 repeated extent.
-Status ParseSlice(const wire::Field& message, std::vector<Slice>* slices) {
-  slices->emplace_back();
-  wire::Reader reader(message.bytes, message.offset);
-  while (reader.Next()) {
-    if (reader.field().tag == wire::BytesTag(1)) RETURN_IF_ERROR(ParseExtent(reader.field(), &slices->back()));
-  }
-  return reader.status();
-}
 
 // A BundleEntryProto as it was written; signed where the schema is.
 struct Record {
@@ -125,7 +45,7 @@ Status ParseRecord(ByteView bytes, Record* record) {
         record->dtype = field.AsInt32();
         break;
       case wire::BytesTag(2):
-        RETURN_IF_ERROR(ParseShape(field, &record->shape));
+        RETURN_IF_ERROR(wire::ParseShape(field, &record->shape));
         break;
       case wire::VarintTag(3):
         record->shard = field.AsInt32();
@@ -140,32 +60,11 @@ Status ParseRecord(ByteView bytes, Record* record) {
         record->masked_crc32c = field.AsFixed32();
         break;
       case wire::BytesTag(7):
-        RETURN_IF_ERROR(ParseSlice(field, &record->slices));
+        RETURN_IF_ERROR(wire::ParseSlice(field, &record->slices));
         break;
     }
   }
   return reader.status();
-}
-
-Status CheckShape(const std::vector<int64_t>& shape) {
-  if (shape.size() > kMaxRank) {
-    return Malformed("Invalid tensor shape: rank " + std::to_string(shape.size()) + " is above " +
-                     std::to_string(kMaxRank));
-  }
-  for (const int64_t dimension : shape) {
-    if (dimension < 0) return Malformed("Invalid tensor shape: dimension " + std::to_string(dimension));
-  }
-  if (!CountElements(shape)) return Malformed("Invalid tensor shape: more than 2^63 elements");
-  return Status();
-}
-
-// Says no to dtypes that nothing can store; FindDTypeInfo tells of those that are merely unknown.
-Status CheckDType(int32_t dtype) {
-  constexpr int32_t kResource = 20;
-  if (dtype == 0) return Malformed("the entry has no dtype");
-  if (dtype == kResource) return Malformed("dtype resource cannot be stored");
-  if (dtype < 0 || dtype >= kRefOffset) return Malformed("invalid dtype number " + std::to_string(dtype));
-  return Status();
 }
 
 Status CheckSize(uint64_t num_elements, const DTypeInfo& info, uint64_t size) {
@@ -254,7 +153,7 @@ Result<Header> ParseHeader(ByteView record) {
         endianness = field.AsInt32();
         break;
       case wire::BytesTag(3):
-        RETURN_IF_ERROR(CheckVersion(field));
+        RETURN_IF_ERROR(wire::CheckVersion(field, "header"));
         header.version += field.bytes.AsText();  // Should there be two: this is how protobuf merges them.
         break;
     }
@@ -276,7 +175,7 @@ Status ParseEntry(ByteView key, ByteView bytes, int32_t num_shards, Entry* entry
     return Malformed("the entry is not parseable: " + parsed.message());
   }
   RETURN_IF_ERROR(CheckShape(record.shape));
-  RETURN_IF_ERROR(CheckDType(record.dtype));
+  RETURN_IF_ERROR(wire::CheckDType(record.dtype));
   const auto dtype = static_cast<DType>(record.dtype);
   const DTypeInfo* const info = FindDTypeInfo(dtype);
   if (record.slices.empty()) {

@@ -5,19 +5,12 @@
 #include <utility>
 
 #include "bundle/naming.h"
+#include "checkpoint/opener.h"
 #include "util/crc32c.h"
 #include "util/status_macros.h"
 
 namespace tensorbundle {
 namespace {
-
-// A writer that replaces the checkpoint this often in a row, each time just while it is being opened, is out of order.
-constexpr int kMaxAttempts = 100;
-
-SourceOpener OpenerFor(const OpenOptions& options) {
-  if (options.opener) return options.opener;
-  return [access = options.access](const std::string& path) { return OpenFile(path, access); };
-}
 
 // The index is read, never mapped: it stays as it is whatever happens to the file.
 Result<std::shared_ptr<const ByteSource>> OpenIndex(const std::string& path, const OpenOptions& options) {
@@ -71,7 +64,7 @@ Result<std::optional<OpenedBundle>> TryOpen(const std::string& prefix, const Ope
 
 Result<OpenedBundle> OpenBundle(const std::string& path, const OpenOptions& options) {
   const std::string prefix = PrefixOf(path);
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kMaxOpeningAttempts; ++attempt) {
     ASSIGN_OR_RETURN(std::optional<OpenedBundle> bundle, TryOpen(prefix, options));
     if (bundle) return *std::move(bundle);
   }

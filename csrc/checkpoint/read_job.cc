@@ -10,6 +10,7 @@
 #include "checkpoint/select_strings.h"
 #include "io/owned_memory.h"
 #include "slices/assemble.h"
+#include "table/format.h"
 #include "util/crc32c.h"
 #include "util/parallel.h"
 #include "util/quote.h"
@@ -45,6 +46,9 @@ ByteRange RangeOf(const PlannedPiece& piece, uint64_t begin, uint64_t end) {
 
 Status ChecksumMismatch(const PlannedPiece& piece, uint32_t found) {
   const StoredBytes& bytes = piece.bytes;
+  if (piece.frame != nullptr) {
+    return CheckBlockSum(piece.frame->handle, bytes.crc32c, found, "data block").WithPath(piece.source->name());
+  }
   Status status(StatusCode::kDataLoss, "Checksum does not match: shard " + std::to_string(bytes.shard) + ", " +
                                            std::to_string(bytes.size_bytes) + " bytes at " +
                                            std::to_string(bytes.offset) + ": stored " + Hex32(bytes.crc32c) +
@@ -291,6 +295,7 @@ void ReadJob::CompareSums(const std::function<void(PieceFailure)>& on_failure) c
       crc = done == 0 ? chunk_crcs_[chunk] : crc32c::Combine(crc, chunk_crcs_[chunk], length);
       done += length;
     }
+    if (piece.frame != nullptr) crc = piece.frame->Enclose(crc, piece.bytes.size_bytes);
     const JobRequest& request = requests_[piece.request];
     if (!request.sum || crc == piece.bytes.crc32c) continue;
     on_failure({i, ChecksumMismatch(piece, crc).WithTensor(request.entry->name).AsData(), crc});

@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "util/crc32c.h"
+
 namespace tensorbundle {
 namespace {
 
@@ -55,6 +57,11 @@ void GroupIntoTasks(ReadPlan* plan) {
 }
 
 }  // namespace
+
+uint32_t BlockFrame::Enclose(uint32_t piece_crc32c, uint64_t piece_size_bytes) const {
+  const uint32_t crc = crc32c::Combine(head_crc32c, piece_crc32c, piece_size_bytes);
+  return crc32c::Mask(crc32c::Combine(crc, tail_crc32c, tail_size_bytes));
+}
 
 ReadPlan PlanReads(std::vector<PlannedPiece> pieces) {
   ReadPlan plan;

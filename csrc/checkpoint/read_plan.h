@@ -9,9 +9,21 @@
 
 #include "bundle/entry.h"
 #include "slices/slice.h"
+#include "table/format.h"
 #include "tensorbundle/byte_source.h"
 
 namespace tensorbundle {
+
+// The table block that a piece is a part of, where the block has the checksum and not the piece.
+struct BlockFrame {
+  BlockHandle handle;
+  uint32_t head_crc32c = 0;      // Of the block's bytes before the piece,
+  uint32_t tail_crc32c = 0;      // and of those after it, its compression kind included,
+  uint64_t tail_size_bytes = 0;  // of which there are so many.
+
+  // The block's checksum, masked as it is stored, from that of the piece.
+  uint32_t Enclose(uint32_t piece_crc32c, uint64_t piece_size_bytes) const;
+};
 
 // A tensor that is stored whole, or one piece of a partitioned one, that a request asks for.
 struct PlannedPiece {
@@ -20,6 +32,7 @@ struct PlannedPiece {
   StoredBytes bytes;
   const ByteSource* source = nullptr;  // The shard; null only if there are no bytes.
   bool divisible = true;               // False if its bytes only make sense together.
+  const BlockFrame* frame = nullptr;   // If set, bytes.crc32c is what is stored for the block.
 };
 
 // The bytes [begin, end) of a piece. Cuts fall between elements of any dtype.

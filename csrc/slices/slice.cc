@@ -11,6 +11,8 @@ namespace {
 // Messages stay readable: a tensor may have 254 dimensions.
 constexpr size_t kMaxShownDimensions = 16;
 
+constexpr size_t kMaxRank = 254;  // TensorFlow's.
+
 Status SliceError(size_t dimension, const std::string& problem) {
   return Status(StatusCode::kDataLoss, "slice, dimension " + std::to_string(dimension) + ": " + problem);
 }
@@ -59,6 +61,19 @@ std::optional<uint64_t> CountElements(const std::vector<int64_t>& shape) {
   if (empty) return 0;
   if (overflow) return std::nullopt;
   return static_cast<uint64_t>(count);
+}
+
+Status CheckShape(const std::vector<int64_t>& shape) {
+  const std::string invalid = "Invalid tensor shape: ";
+  if (shape.size() > kMaxRank) {
+    return Status(StatusCode::kDataLoss,
+                  invalid + "rank " + std::to_string(shape.size()) + " is above " + std::to_string(kMaxRank));
+  }
+  for (const int64_t dimension : shape) {
+    if (dimension < 0) return Status(StatusCode::kDataLoss, invalid + "dimension " + std::to_string(dimension));
+  }
+  if (!CountElements(shape)) return Status(StatusCode::kDataLoss, invalid + "more than 2^63 elements");
+  return Status();
 }
 
 uint64_t Box::NumElements() const {

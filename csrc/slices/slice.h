@@ -29,6 +29,10 @@ struct Box {
 // with a zero has no elements, however large its other dimensions are.
 std::optional<uint64_t> CountElements(const std::vector<int64_t>& shape);
 
+// kDataLoss unless this is the shape of a tensor that a checkpoint can hold: its rank is one of TensorFlow's, no
+// dimension is negative, and its elements can be counted.
+Status CheckShape(const std::vector<int64_t>& shape);
+
 // The box of a whole tensor.
 Box WholeBox(const std::vector<int64_t>& shape);
 

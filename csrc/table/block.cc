@@ -150,4 +150,18 @@ bool BlockCursor::Fail(const std::string& what) {
   return false;
 }
 
+std::optional<OnlyEntry> FindOnlyEntry(ByteView head, ByteView tail, uint64_t contents_size) {
+  const bool one_restart =
+      LoadLittleEndian<uint32_t>(tail.data()) == 0 && LoadLittleEndian<uint32_t>(tail.data() + kFixed32Size) == 1;
+  ByteView rest = head;
+  const std::optional<uint32_t> shared = TakeVarint32(&rest);
+  const std::optional<uint32_t> key_size = shared == 0u ? TakeVarint32(&rest) : std::nullopt;
+  const std::optional<uint32_t> value_size = key_size ? TakeVarint32(&rest) : std::nullopt;
+  if (!one_restart || !value_size) return std::nullopt;
+  const size_t key_offset = head.size() - rest.size();
+  const uint64_t value_offset = uint64_t{key_offset} + *key_size;  // No sum of three such numbers overflows.
+  if (value_offset + *value_size + kOnlyRestartSize != contents_size) return std::nullopt;
+  return OnlyEntry{key_offset, *key_size, value_offset, *value_size};
+}
+
 }  // namespace tensorbundle

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "tensorbundle/buffer.h"
@@ -69,6 +70,22 @@ class BlockCursor {
   bool must_ascend_ = false;  // key_ is of an entry, so the next key must sort after it.
   Status status_;
 };
+
+// The one entry of a block that has no other: where in the contents its key and its value are.
+struct OnlyEntry {
+  size_t key_offset = 0;
+  size_t key_size = 0;
+  uint64_t value_offset = 0;
+  uint64_t value_size = 0;
+};
+
+// What a restart array of one offset takes: the offset, and their number.
+inline constexpr size_t kOnlyRestartSize = 2 * sizeof(uint32_t);
+
+// Finds the entry of a block of `contents_size` bytes that begins with `head`, the three lengths of its entry at least,
+// and ends with `tail`, kOnlyRestartSize bytes, without looking at what is between. nullopt if the block has other
+// entries, or is malformed.
+std::optional<OnlyEntry> FindOnlyEntry(ByteView head, ByteView tail, uint64_t contents_size);
 
 }  // namespace tensorbundle
 

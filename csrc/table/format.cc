@@ -1,5 +1,6 @@
 #include "table/format.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "util/crc32c.h"
 #include "util/endian.h"
 #include "util/quote.h"
+#include "util/status_macros.h"
 
 namespace tensorbundle {
 namespace {
@@ -42,20 +44,24 @@ std::string DescribeBlock(const char* role, BlockHandle handle) {
 }
 
 Result<Footer> ParseFooter(ByteView file) {
-  if (file.size() < kFooterSize) {
-    return DataLoss("not a table: file is too short to be an sstable: " + std::to_string(file.size()) +
+  const size_t size = std::min(file.size(), kFooterSize);
+  return ParseFooter(file.Slice(file.size() - size, size), file.size());
+}
+
+Result<Footer> ParseFooter(ByteView end, uint64_t file_size) {
+  if (end.size() < kFooterSize) {
+    return DataLoss("not a table: file is too short to be an sstable: " + std::to_string(file_size) +
                     " bytes, and the footer alone takes " + std::to_string(kFooterSize))
         .WithOffset(0);
   }
-  const size_t footer_offset = file.size() - kFooterSize;
-  const size_t magic_offset = file.size() - kTableMagicSize;
-  const auto magic = LoadLittleEndian<uint64_t>(file.data() + magic_offset);
+  const uint64_t footer_offset = file_size - kFooterSize;
+  const auto magic = LoadLittleEndian<uint64_t>(end.data() + kFooterSize - kTableMagicSize);
   if (magic != kTableMagic) {
-    return DataLoss("not an sstable (bad magic number): the last 8 of " + std::to_string(file.size()) + " bytes hold " +
+    return DataLoss("not an sstable (bad magic number): the last 8 of " + std::to_string(file_size) + " bytes hold " +
                     Hex64(magic) + " instead of " + Hex64(kTableMagic))
-        .WithOffset(magic_offset);
+        .WithOffset(file_size - kTableMagicSize);
   }
-  ByteView handles = file.Slice(footer_offset, magic_offset - footer_offset);
+  ByteView handles = end.Slice(0, kFooterSize - kTableMagicSize);
   const std::optional<BlockHandle> metaindex = TakeBlockHandle(&handles);
   const std::optional<BlockHandle> index = metaindex ? TakeBlockHandle(&handles) : std::nullopt;
   if (!index) {
@@ -66,27 +72,37 @@ Result<Footer> ParseFooter(ByteView file) {
   return Footer{*metaindex, *index};
 }
 
+Status CheckHandle(BlockHandle handle, uint64_t file_size, const char* role) {
+  if (BlockFits(handle, file_size)) return Status();
+  return DataLoss("bad block handle: " + DescribeBlock(role, handle) + " and a trailer of " +
+                  std::to_string(kBlockTrailerSize) + " does not fit a file of " + std::to_string(file_size));
+}
+
+BlockTrailer LoadBlockTrailer(const uint8_t* bytes) { return {bytes[0], LoadLittleEndian<uint32_t>(bytes + 1)}; }
+
+Status CheckBlockSum(BlockHandle handle, uint32_t stored, uint32_t computed, const char* role) {
+  if (stored == computed) return Status();
+  return DataLoss(DescribeBlock(role, handle) + ": block checksum mismatch: stored " + Hex32(stored) + ", computed " +
+                  Hex32(computed))
+      .WithOffset(handle.offset);
+}
+
+Result<Compression> ParseCompression(BlockHandle handle, uint8_t kind, const char* role) {
+  if (kind <= static_cast<uint8_t>(Compression::kSnappy)) return static_cast<Compression>(kind);
+  return DataLoss(DescribeBlock(role, handle) + ": bad block type: compression kind " + std::to_string(kind) +
+                  ", where 0 (none) and 1 (Snappy) are known")
+      .WithOffset(handle.offset + handle.size);
+}
+
 Result<StoredBlock> ParseStoredBlock(ByteView file, BlockHandle handle, const char* role) {
-  if (!BlockFits(handle, file.size())) {
-    return DataLoss("bad block handle: " + DescribeBlock(role, handle) + " and a trailer of " +
-                    std::to_string(kBlockTrailerSize) + " does not fit a file of " + std::to_string(file.size()));
-  }
+  RETURN_IF_ERROR(CheckHandle(handle, file.size(), role));
   const ByteView bytes = file.Slice(handle.offset, handle.size);
+  const BlockTrailer trailer = LoadBlockTrailer(bytes.end());
   const ByteView checked = file.Slice(handle.offset, handle.size + 1);  // The checksum covers the compression kind too.
-  const auto stored = LoadLittleEndian<uint32_t>(checked.end());
   const uint32_t computed = crc32c::Mask(crc32c::Extend(0, checked));
-  if (stored != computed) {
-    return DataLoss(DescribeBlock(role, handle) + ": block checksum mismatch: stored " + Hex32(stored) + ", computed " +
-                    Hex32(computed))
-        .WithOffset(handle.offset);
-  }
-  const uint8_t kind = *bytes.end();
-  if (kind > static_cast<uint8_t>(Compression::kSnappy)) {
-    return DataLoss(DescribeBlock(role, handle) + ": bad block type: compression kind " + std::to_string(kind) +
-                    ", where 0 (none) and 1 (Snappy) are known")
-        .WithOffset(handle.offset + handle.size);
-  }
-  return StoredBlock{bytes, static_cast<Compression>(kind)};
+  RETURN_IF_ERROR(CheckBlockSum(handle, trailer.masked_crc32c, computed, role));
+  ASSIGN_OR_RETURN(const Compression compression, ParseCompression(handle, trailer.kind, role));
+  return StoredBlock{bytes, compression};
 }
 
 }  // namespace tensorbundle

@@ -44,6 +44,8 @@ struct Footer {
 
 // Reads the footer of a whole table file. What pads the handles may be anything: TensorFlow's reader ignores it.
 Result<Footer> ParseFooter(ByteView file);
+// The same where only the end of a file of `file_size` bytes is at hand: its last kFooterSize bytes, or all of them.
+Result<Footer> ParseFooter(ByteView end, uint64_t file_size);
 
 // A block as it lies in the file, its checksum verified.
 struct StoredBlock {
@@ -57,6 +59,18 @@ struct StoredBlock {
 // An error carries the offset of the damage, except where the handle itself is at fault: only the caller knows where
 // that is stored.
 Result<StoredBlock> ParseStoredBlock(ByteView file, BlockHandle handle, const char* role);
+
+// The steps of that, for those who read a block by itself: whether it lies inside a file of this size, with its
+// trailer; what the trailer says; and whether the checksum of the stored block and its kind, masked, is the one that is
+// stored.
+Status CheckHandle(BlockHandle handle, uint64_t file_size, const char* role);
+struct BlockTrailer {
+  uint8_t kind = 0;
+  uint32_t masked_crc32c = 0;
+};
+BlockTrailer LoadBlockTrailer(const uint8_t* bytes);
+Status CheckBlockSum(BlockHandle handle, uint32_t stored, uint32_t computed, const char* role);
+Result<Compression> ParseCompression(BlockHandle handle, uint8_t kind, const char* role);
 
 // A block's name for messages: "index block at 50 of 14 bytes".
 std::string DescribeBlock(const char* role, BlockHandle handle);

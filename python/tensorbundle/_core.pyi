@@ -50,7 +50,7 @@ class Entry:
 
 @final
 class Checkpoint:
-    """One opened bundle."""
+    """One opened checkpoint."""
 
     @staticmethod
     def open(prefix: str, access: Literal["auto", "map", "read"] = "auto") -> Checkpoint: ...
@@ -60,7 +60,7 @@ class Checkpoint:
     def num_shards(self) -> int: ...
     @property
     def identity(self) -> tuple[int, int]:
-        """Size in bytes and CRC-32C of the index file."""
+        """Size in bytes and CRC-32C of the index file; of the V1 format, of all files and over those of all blocks."""
 
     def __len__(self) -> int: ...
     def __contains__(self, name: str) -> bool: ...

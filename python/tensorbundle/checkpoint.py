@@ -43,7 +43,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
     """
 
     # Without a dictionary: a misspelt attribute is an error.
-    __slots__ = ("__weakref__", "_identity", "_native", "_options", "_path", "_threads", "_verify")
+    __slots__ = ("__weakref__", "_native", "_options", "_path", "_threads", "_verify")
 
     def __init__(
         self,
@@ -57,17 +57,21 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         self._verify = bool(verify)
         self._threads = opening.thread_count(threads)
         self._options = {"verify": self._verify, "mmap": mmap, "threads": threads}
-        self._path = paths.resolve(path)
+        found = paths.find(path)
+        self._path = found.path
         # By its index: a prefix may itself end like a file of another checkpoint's.
-        self._native: _core.Checkpoint | None = _core.Checkpoint.open(self._path + ".index", access)
-        self._identity = self._native.identity
+        opened = self._path if found.is_v1 else self._path + ".index"
+        self._native: _core.Checkpoint | None = _core.Checkpoint.open(opened, access)
         opening.warn_of_problems(self._native)
 
     # What there is.
 
     @property
     def path(self) -> str:
-        """The absolute prefix that was opened: its files are ``<path>.index`` and ``<path>.data-?????-of-?????``."""
+        """The absolute prefix that was opened: its files are ``<path>.index`` and ``<path>.data-?????-of-?????``.
+
+        Of the V1 format: the absolute path of its file, or the pattern of its shards, ``<name>-?????-of-00002``.
+        """
         return self._path
 
     @property
@@ -77,7 +81,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
     @property
     def num_shards(self) -> int:
-        """Number of data files."""
+        """Number of data files; of the V1 format, of all its files."""
         return self._opened().num_shards
 
     def entry(self, name: str) -> _core.Entry:
@@ -138,12 +142,13 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         Args:
             name: Its name.
             index: Any basic index of NumPy's: integers, slices, ``...``, ``None`` within a tuple. Only the bytes that
-                it selects are touched, by this thread alone, and no checksum is compared. None: the whole tensor.
+                it selects are touched (of the V1 format: the blocks, unless of large floats), by this thread alone, and
+                no checksum is compared. None: the whole tensor.
             out: Array to fill and return, of exactly the right dtype and shape. After an error its contents are
                 undefined.
             copy: None for a read-only view of the file where one can be had, aligned, and else a copy; False for a view
                 (aligned or not, see ``array.flags.aligned``) or an error; True for a fresh array that can be written
-                to.
+                to. There are no views of the V1 format, whose values are encoded.
             verify: Compare the checksum: of a copy each time, of a view the first time that this checkpoint gives it
                 out. None: as the checkpoint was opened; with ``index``, only True does, and looks at the whole tensor.
 
@@ -152,7 +157,8 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
         Raises:
             NotFoundError: There is no such tensor.
-            DataLossError: It is damaged; the error names data file, offset and both checksums.
+            DataLossError: It is damaged; the error names data file, offset and both checksums (of the V1 format those
+                of the table block that it is in).
             TypeError, ValueError: A wrong argument, the checkpoint is closed, or ``copy=False`` and there is no view.
             IndexError: ``index`` is out of bounds or isn't a basic index.
             OSError: The file can't be read, or was missing when the checkpoint was opened.
@@ -291,8 +297,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._opened()
-        return _reopen, (type(self), self._path, self._identity, self._options)
+        return _reopen, (type(self), self._path, self._opened().identity, self._options)
 
     def __repr__(self) -> str:
         native = self._native
@@ -331,7 +336,9 @@ def open(
 
     Args:
         path: A prefix (``run/model.ckpt-100``), its ``.index`` or one of its data files, a directory with a
-            ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory.
+            ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory. Of
+            the V1 format: a file, or the pattern of its shards (``variables-?????-of-00002``). One shard stands for all
+            if all are there, else for itself.
         verify: Compare checksums when tensors are read. False: never, unless a call asks for it.
         mmap: True maps the files, so that arrays can be views of them; False reads them; None maps, except on file
             systems where a mapping is unwise, such as NFS, Lustre and FUSE.
@@ -377,7 +384,7 @@ def load(
 def _reopen(kind: type[Checkpoint], path: str, identity: tuple[int, int], options: dict[str, Any]) -> Checkpoint:
     """A checkpoint from its pickle."""
     checkpoint = kind(path, **options)
-    if checkpoint._identity != identity:  # noqa: SLF001 - a function of the class, but for pickle
+    if checkpoint._opened().identity != identity:  # noqa: SLF001 - a function of the class, but for pickle
         raise errors.DataLossError(f"another save is at {path!r} now than the one that was pickled", path=path)
     return checkpoint
 

@@ -1,7 +1,8 @@
 """Any path that a user may give, and the checkpoint that it means.
 
 A checkpoint is named by its prefix: ``run/model.ckpt-100`` stands for ``run/model.ckpt-100.index`` and
-``run/model.ckpt-100.data-?????-of-?????``. Names are taken literally: ``[``, ``*`` and ``~`` mean themselves.
+``run/model.ckpt-100.data-?????-of-?????``. One of the V1 format is a file, or the pattern of its shards. Names are
+taken literally, ``[``, ``*`` and ``~`` mean themselves, as long as there is such a file.
 """
 
 from __future__ import annotations
@@ -9,22 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from tensorbundle import errors, files
+from tensorbundle import errors, files, v1_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INDEX = ".index"
 _DATA_FILE = re.compile(r"(?P<prefix>.*)\.data-\d{5,}-of-\d{5,}\Z", re.DOTALL)
-_V1_SHARD = re.compile(r".*-\d{5}-of-\d{5}\Z", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 _STATE_FILE = "checkpoint"
-
-# The last eight bytes of a table, which an index file is, and a V1 checkpoint as well.
-_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 
 # For a message: how many names of a directory are looked at, how many of these files are, and how many are offered.
 _MAX_SCANNED = 20_000
@@ -32,17 +29,25 @@ _MAX_OPENED = 500
 _MAX_OFFERED = 5
 
 
-def resolve(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
-    """The absolute prefix of the checkpoint that ``path`` means.
+class Found(NamedTuple):
+    """A checkpoint: its absolute prefix, or of V1 its file or the pattern of its shards."""
+
+    path: str
+    is_v1: bool = False
+
+
+def find(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Found:
+    """The checkpoint that ``path`` means, of either format.
 
     Args:
-        path: A prefix; its ``.index`` or one of its data files; a directory with a ``checkpoint`` state file, or that
-            file itself; a SavedModel directory, or its ``variables`` directory. An existing ``<path>.index`` comes
-            before everything else that has the name ``path``.
+        path: A prefix; its ``.index`` or one of its data files; a V1 file, which stands for all shards if it is one and
+            the others are there too, or a pattern; a directory with a ``checkpoint`` state file, or that file itself;
+            a SavedModel directory, or its ``variables`` directory. An existing ``<path>.index`` comes before everything
+            else that has the name ``path``, and an existing file before what a pattern matches.
 
     Raises:
         FileNotFoundError: There is no checkpoint; the message says what was looked for and what is there instead.
-        UnimplementedError: It is a checkpoint of the V1 format, or a URL.
+        UnimplementedError: It is a URL.
         DataLossError: The state file is damaged.
         OSError: The system refuses to look, for want of permission for instance.
     """
@@ -50,47 +55,69 @@ def resolve(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     if not given:
         raise FileNotFoundError(errno.ENOENT, "no checkpoint has an empty path", given)
     if files.is_file(given + _INDEX):
-        return files.absolute(given)
+        return Found(files.absolute(given))
     _refuse_url(given, given)
     if files.is_directory(given):
         return _in_directory(given)
     if files.is_file(given):
         return _from_file(given)
-    _refuse_v1(given, [given])
+    if (shards := v1_paths.of_pattern(given)) is not None:
+        return _v1(shards)
     raise _not_found(given, given + _INDEX)
 
 
-def _from_file(path: str) -> str:
+def resolve(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    """The absolute prefix of the V2 checkpoint that ``path`` means, as :func:`find` understands it.
+
+    Raises:
+        UnimplementedError: It is of the V1 format.
+    """
+    found = find(path)
+    if not found.is_v1:
+        return found.path
+    raise errors.UnimplementedError(
+        f"{found.path!r} is of the V1 format, in which this can't be done: tensorbundle.save(prefix, "
+        f"tensorbundle.open({found.path!r})) makes a V2 checkpoint of it",
+        path=os.fsdecode(path),
+    )
+
+
+def _v1(path: str) -> Found:
+    return Found(files.absolute(path), is_v1=True)
+
+
+def _from_file(path: str) -> Found:
     """The checkpoint that an existing file belongs to."""
     name = os.path.basename(path)
     if name.endswith(_INDEX):
-        return files.absolute(path[: -len(_INDEX)])
+        return Found(files.absolute(path[: -len(_INDEX)]))
     if data_file := _DATA_FILE.match(path):
         prefix = data_file["prefix"]
         if files.is_file(prefix + _INDEX):
-            return files.absolute(prefix)
+            return Found(files.absolute(prefix))
         raise _not_found(path, prefix + _INDEX)
     if name in _SAVED_MODEL_FILES:
         return _in_saved_model(os.path.dirname(path) or os.curdir)
-    _refuse_v1(path, [path])
+    if (whole := v1_paths.of_file(path)) is not None:
+        return _v1(whole)
     if name == _STATE_FILE:
         return _from_state_file(path)
     raise _not_found(path, path + _INDEX)
 
 
-def _in_directory(directory: str) -> str:
+def _in_directory(directory: str) -> Found:
     """The checkpoint that a directory stands for."""
     state_file = os.path.join(directory, _STATE_FILE)
     if files.is_file(state_file):
-        _refuse_v1(directory, [state_file])
-        return _from_state_file(state_file)
+        return _from_file(state_file)
     if any(files.is_file(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES):
         return _in_saved_model(directory)
     variables = os.path.join(directory, "variables")
     if files.is_file(variables + _INDEX):
-        return files.absolute(variables)
-    if os.path.basename(files.absolute(directory)) == "variables":
-        _refuse_v1(directory, _v1_files(directory))
+        return Found(files.absolute(variables))
+    is_variables = os.path.basename(files.absolute(directory)) == "variables"
+    if is_variables and (v1 := v1_paths.of_saved_model(directory)) is not None:
+        return _v1(v1)
     raise _missing(
         f"no checkpoint here: looked for a state file 'checkpoint', an index 'variables.index' and a SavedModel; "
         f"the directory {_contents(directory)}",
@@ -98,16 +125,17 @@ def _in_directory(directory: str) -> str:
     )
 
 
-def _in_saved_model(directory: str) -> str:
+def _in_saved_model(directory: str) -> Found:
     variables = os.path.join(directory, "variables")
     prefix = os.path.join(variables, "variables")
     if files.is_file(prefix + _INDEX):
-        return files.absolute(prefix)
-    _refuse_v1(directory, _v1_files(variables))
-    raise _missing(f"this SavedModel has no variables: there is no {prefix + _INDEX!r}", directory)
+        return Found(files.absolute(prefix))
+    if (v1 := v1_paths.of_saved_model(variables)) is not None:
+        return _v1(v1)
+    raise _missing(f"this SavedModel has no variables: there is no {prefix + _INDEX!r}, nor a V1 file", directory)
 
 
-def _from_state_file(path: str) -> str:
+def _from_state_file(path: str) -> Found:
     """The newest checkpoint that a state file names."""
     from tensorbundle import state
 
@@ -115,11 +143,14 @@ def _from_state_file(path: str) -> str:
     candidates = state.candidates(state.read(path), path)
     for prefix in candidates:
         if files.is_file(prefix + _INDEX):
-            return files.absolute(prefix)
-    for prefix in candidates:
-        _refuse_v1(path, [prefix])
+            return Found(files.absolute(prefix))
+    for candidate in candidates:
+        is_pattern = v1_paths.is_pattern(candidate)
+        if (v1 := v1_paths.of_pattern(candidate) if is_pattern else v1_paths.of_file(candidate)) is not None:
+            return _v1(v1)
     _refuse_url(path, candidates[0])
-    gone = " nor ".join(repr(prefix + _INDEX) for prefix in dict.fromkeys(candidates))
+    looked_for = [prefix if v1_paths.is_pattern(prefix) else prefix + _INDEX for prefix in candidates]
+    gone = " nor ".join(repr(name) for name in dict.fromkeys(looked_for))
     raise _missing(
         f"the latest checkpoint that this state file names is gone: there is no {gone}; "
         f"the directory {_contents(directory or os.curdir)}",
@@ -155,12 +186,11 @@ def _contents(directory: str, name: str = "") -> str:
 
 def _kinds(directory: str, names: list[str], name: str) -> Iterator[tuple[str, list[str]]]:
     """The kinds of things that a directory may hold, the most useful ones first, and which there are."""
+    some = names[:_MAX_OPENED]
     prefixes = [entry.removesuffix(_INDEX) for entry in names if entry.endswith(_INDEX)]
-    yield "checkpoints", _nearest_first(name, prefixes)
+    yield "checkpoints", _nearest_first(name, prefixes + v1_paths.checkpoints_among(directory, some))
     yield "data files without their index", [entry for entry in names if _DATA_FILE.match(entry)]
-    some = [(entry, os.path.join(directory, entry)) for entry in names[:_MAX_OPENED]]
-    yield "SavedModels", [entry for entry, path in some if _holds_saved_model(path)]
-    yield "checkpoints of the V1 format, which is not supported yet", [entry for entry, path in some if _is_table(path)]
+    yield "SavedModels", [entry for entry in some if _holds_saved_model(os.path.join(directory, entry))]
 
 
 def _nearest_first(name: str, prefixes: list[str]) -> list[str]:
@@ -203,50 +233,3 @@ def _holds_saved_model(directory: str) -> bool:
 def _refuse_url(path: str, candidate: str) -> None:
     if _URL.match(candidate):
         raise errors.UnimplementedError(f"reading from a URL is not supported yet: {candidate!r}", path=path)
-
-
-def _refuse_v1(path: str, candidates: list[str]) -> None:
-    """Raises if one of these is a checkpoint of the V1 format: a file, or the pattern of several."""
-    for candidate in candidates:
-        if any(_is_table(name) for name in (candidate, *_matches(candidate))):
-            raise errors.UnimplementedError(
-                f"{candidate!r} is a checkpoint of the V1 format, which is not supported yet", path=path
-            )
-
-
-def _v1_files(directory: str) -> list[str]:
-    """Files of a SavedModel's variables directory that may be V1 checkpoints, some of them."""
-    try:
-        names = _names_in(directory)
-    except OSError:
-        return []
-    shards = [name for name in names if name == "variables" or _V1_SHARD.match(name)]
-    return [os.path.join(directory, name) for name in shards[:_MAX_OFFERED]]
-
-
-def _matches(pattern: str) -> list[str]:
-    """Files that a V1 pattern such as ``variables-?????-of-00001`` means, some of them."""
-    import fnmatch
-
-    directory, name = os.path.split(pattern)
-    if not any(symbol in name for symbol in "*?["):
-        return []
-    try:
-        names = fnmatch.filter(_names_in(directory or os.curdir), name)
-    except OSError:
-        return []
-    # An index of V2 is a table as well.
-    names = [match for match in names if not match.endswith(_INDEX) and not _DATA_FILE.match(match)]
-    return [os.path.join(directory, match) for match in names[:_MAX_OFFERED]]
-
-
-def _is_table(path: str) -> bool:
-    """True for a file that ends as a table does."""
-    if not os.path.isfile(path):  # Opening a pipe would wait for its writer.
-        return False
-    try:
-        with open(path, "rb") as file:
-            file.seek(-len(_TABLE_MAGIC), os.SEEK_END)
-            return file.read() == _TABLE_MAGIC
-    except OSError:
-        return False

@@ -12,8 +12,9 @@ class Damage:
     Attributes:
         name: Its name.
         shard: Number of the data file concerned, or None where the damage has no one place.
-        offset: Byte offset in that file, or None.
+        offset: Byte offset in that file, or None; of the V1 format, of the table block that the tensor is in.
         expected: Checksum that the index has (CRC-32C, unmasked), or None if something else than a checksum is wrong.
+            Of the V1 format that of the block, as it is stored: masked.
         found: Checksum of the bytes that are there, or None likewise.
         cause: The error that reading the tensor raises.
     """

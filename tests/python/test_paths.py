@@ -191,7 +191,7 @@ def test_state_file_comes_before_the_saved_model(run):
 def test_saved_model_without_variables(tmp_path):
     touch(tmp_path / "saved_model.pb")
     index = f"{tmp_path}/variables/variables.index"
-    assert missing(tmp_path).strerror == f"this SavedModel has no variables: there is no {index!r}"
+    assert missing(tmp_path).strerror == f"this SavedModel has no variables: there is no {index!r}, nor a V1 file"
 
 
 # Wrong paths.
@@ -330,31 +330,106 @@ def refused(path: object) -> str:
     return str(caught.value)
 
 
-V1 = "is a checkpoint of the V1 format, which is not supported yet"
+# The V1 format.
 
 
-def test_v1_file_and_pattern(tmp_path):
+def found_v1(path: object) -> str:
+    found = paths.find(path)
+    assert found.is_v1
+    return found.path
+
+
+def touch_shards(directory: Path, name: str, total: int) -> str:
+    for shard in range(total):
+        touch(directory / f"{name}-{shard:05d}-of-{total:05d}", TABLE_END)
+    return f"{directory}/{name}-?????-of-{total:05d}"
+
+
+def test_v1_file(tmp_path, monkeypatch):
     touch(tmp_path / "old.ckpt", TABLE_END)
-    touch(tmp_path / "vars-00000-of-00002", TABLE_END)
-    assert refused(tmp_path / "old.ckpt") == f"'{tmp_path}/old.ckpt' {V1}"
-    assert refused(tmp_path / "vars-?????-of-00002") == f"'{tmp_path}/vars-?????-of-00002' {V1}"
-    assert "the directory holds checkpoints of the V1 format, which is not supported yet: 'old.ckpt'" in str(
-        missing(tmp_path)
+    assert found_v1(tmp_path / "old.ckpt") == f"{tmp_path}/old.ckpt"
+    monkeypatch.chdir(tmp_path)
+    assert found_v1("old.ckpt") == f"{tmp_path}/old.ckpt"
+    touch(tmp_path / "old.ckpt.index")
+    assert paths.find("old.ckpt") == (f"{tmp_path}/old.ckpt", False)
+
+
+def test_v1_pattern_and_shards(tmp_path):
+    pattern = touch_shards(tmp_path, "vars", 3)
+    assert found_v1(pattern) == pattern
+    for shard in range(3):
+        assert found_v1(tmp_path / f"vars-{shard:05d}-of-00003") == pattern
+
+
+def test_v1_shard_whose_siblings_are_gone_stands_for_itself(tmp_path):
+    pattern = touch_shards(tmp_path, "vars", 3)
+    (tmp_path / "vars-00001-of-00003").unlink()
+    assert found_v1(tmp_path / "vars-00002-of-00003") == f"{tmp_path}/vars-00002-of-00003"
+    assert missing(pattern).strerror == (
+        f"1 of the 3 shards of this checkpoint are missing: '{tmp_path}/vars-00001-of-00003'; one that is there can be "
+        "opened by its own name"
+    )
+
+
+def test_v1_pattern_of_another_form(tmp_path):
+    pattern = touch_shards(tmp_path, "vars", 2)
+    assert found_v1(tmp_path / "vars-*") == pattern
+    assert found_v1(tmp_path / "vars-?????-of-?????") == pattern
+    touch(tmp_path / "vars-old", TABLE_END)
+    assert found_v1(tmp_path / "vars-o[kl]d") == f"{tmp_path}/vars-old"
+    assert missing(tmp_path / "vars-*").strerror == (
+        "files of several checkpoints match this pattern: 'vars-?????-of-00002', 'vars-old'"
+    )
+
+
+@pytest.mark.parametrize("pattern", ["vars-?????-of-00002", "vars-?????-of-00000", "vars-?????-of-2", "*"])
+def test_v1_pattern_of_nothing(tmp_path, pattern):
+    touch(tmp_path / "notes.txt")
+    assert missing(tmp_path / pattern).strerror.startswith(
+        f"no checkpoint here: looked for '{tmp_path}/{pattern}.index'"
+    )
+
+
+def test_v1_checkpoints_are_offered(tmp_path):
+    make(tmp_path, "new")
+    touch(tmp_path / "old.ckpt", TABLE_END)
+    touch_shards(tmp_path, "vars", 2)
+    assert missing(tmp_path).strerror == NOTHING + (
+        "the directory holds checkpoints: 'new', 'old.ckpt', 'vars-?????-of-00002'"
     )
 
 
 def test_v1_checkpoint_of_a_state_file(tmp_path):
     touch(tmp_path / "old.ckpt", TABLE_END)
     write_state(tmp_path, "/gone/old.ckpt")
-    assert refused(tmp_path) == f"'{tmp_path}/old.ckpt' {V1}"
+    assert found_v1(tmp_path) == f"{tmp_path}/old.ckpt"
+    pattern = touch_shards(tmp_path, "vars", 2)
+    write_state(tmp_path, "vars-?????-of-00002")
+    assert found_v1(tmp_path / "checkpoint") == pattern
+    write_state(tmp_path, "vars-?????-of-00003")
+    assert f"is gone: there is no '{tmp_path}/vars-?????-of-00003'; " in missing(tmp_path / "checkpoint").strerror
 
 
-@pytest.mark.parametrize("name", ["variables", "variables-00000-of-00001"])
+def test_v1_checkpoint_called_checkpoint(tmp_path):
+    touch(tmp_path / "checkpoint", TABLE_END)
+    assert found_v1(tmp_path) == f"{tmp_path}/checkpoint"
+
+
+@pytest.mark.parametrize("name", ["variables", "saved_model_variables"])
 def test_v1_saved_model(tmp_path, name):
     touch(tmp_path / "saved_model.pb")
+    pattern = touch_shards(tmp_path / "variables", name, 2)
+    assert found_v1(tmp_path) == found_v1(tmp_path / "variables") == pattern
     touch(tmp_path / "variables" / name, TABLE_END)
-    assert refused(tmp_path) == f"'{tmp_path}/variables/{name}' {V1}"
-    assert refused(tmp_path / "variables") == f"'{tmp_path}/variables/{name}' {V1}"
+    assert found_v1(tmp_path) == found_v1(tmp_path / "variables") == f"{tmp_path}/variables/{name}"
+
+
+def test_v1_checkpoint_where_only_v2_will_do(tmp_path):
+    touch(tmp_path / "old.ckpt", TABLE_END)
+    assert refused(tmp_path / "old.ckpt") == (
+        f"'{tmp_path}/old.ckpt' is of the V1 format, in which this can't be done: tensorbundle.save(prefix, "
+        f"tensorbundle.open('{tmp_path}/old.ckpt')) makes a V2 checkpoint of it"
+    )
 
 
 @pytest.mark.parametrize("url", ["gs://bucket/ckpt", "s3://b/c.index", "https://host/ckpt"])
@@ -385,7 +460,9 @@ def test_corpus_prefixes(checkpoint):
 
 @pytest.mark.parametrize("checkpoint", corpus.checkpoints("V1"), ids=lambda checkpoint: checkpoint.id)
 def test_corpus_v1_checkpoints(checkpoint):
-    assert refused(checkpoint.prefix).endswith(V1)
+    assert found_v1(checkpoint.prefix) == str(checkpoint.prefix)
+    if checkpoint.prefix.parent.name == "variables":
+        assert found_v1(checkpoint.prefix.parents[1]) == str(checkpoint.prefix)
 
 
 @pytest.mark.parametrize("sample", corpus.samples(), ids=lambda sample: sample.name)
@@ -393,6 +470,5 @@ def test_corpus_state_files_name_what_tensorflow_finds(sample):
     for described in sample.manifest["checkpoint_states"]:
         latest = described.get("latest_checkpoint")
         if latest is not None:
-            assert paths.resolve(sample.directory / described["file"]) == str(
-                (sample.directory / described["file"]).parent / latest
-            )
+            file = sample.directory / described["file"]
+            assert paths.find(file).path == str(file.parent / latest)

@@ -51,7 +51,8 @@ using ProgressFunction = std::function<Status(const Progress&)>;
 
 struct OpenOptions {
   FileAccess access = FileAccess::kAuto;
-  // Opens the index and the data files; empty: OpenFile with `access`.
+  // Opens the index and the data files; empty: OpenFile with `access`. That there is no such file it says with kIo and
+  // ENOENT, or with kNotFound.
   SourceOpener opener;
 };
 
@@ -62,7 +63,7 @@ struct ReadOptions {
 };
 
 enum class CopyMode {
-  kIfNeeded,  // A view of the source where that can be had, aligned; else a copy.
+  kIfNeeded,  // A view of the source where that can be had, aligned; else, and of V1 always, a copy.
   kNever,     // A view, aligned or not, or kInvalidArgument.
   kAlways,    // A copy.
 };
@@ -81,9 +82,10 @@ struct ReadRequest {
 // One tensor that is not as it was saved.
 struct Damage {
   std::string name;
-  int32_t shard = -1;  // -1 where it has no one place.
-  uint64_t offset_in_shard = 0;
-  std::optional<uint32_t> expected_crc32c;  // Both set if a checksum is what failed.
+  int32_t shard = -1;            // -1 where it has no one place.
+  uint64_t offset_in_shard = 0;  // Of V1: of the table block.
+  // Both set if a checksum is what failed. Of V1 the block's, as its trailer has it: masked.
+  std::optional<uint32_t> expected_crc32c;
   std::optional<uint32_t> found_crc32c;
   Status why;
 };
@@ -100,16 +102,24 @@ struct VerifyReport {
 // and arrays made from it outlive it.
 class TENSORBUNDLE_EXPORT Checkpoint {
  public:
-  // Opens the checkpoint at `prefix`; its ".index" and any of its data files name it too.
+  // Opens the checkpoint at `path`. Of the V2 format: a prefix, its ".index" or one of its data files. Of V1, where
+  // there is no such index: a file, or the pattern of shards, "variables-?????-of-00002".
   //
-  // Reads and validates the whole index, opens every data file it refers to, and looks at the index again: if another
-  // save has taken its place meanwhile, starts over. An index that is damaged as a table is an error; an entry that
-  // makes no sense, or whose data file is missing or too short, is a Problem of that tensor alone.
-  static Result<Checkpoint> Open(const std::string& prefix, const OpenOptions& options = {});
+  // V2: reads and validates the whole index, opens every data file it refers to, and looks at the index again: if
+  // another save has taken its place meanwhile, starts over. An index that is damaged as a table is an error; an entry
+  // that makes no sense, or whose data file is missing or too short, is a Problem of that tensor alone.
+  //
+  // V1: opens every file, and reads the list of tensors and the index block of each. A file that is missing, or damaged
+  // there, is an error: it may hold any tensor. What is wrong with one tensor is its Problem, as far as the list tells;
+  // whether its record is there and sound is seen when it is read.
+  static Result<Checkpoint> Open(const std::string& path, const OpenOptions& options = {});
 
+  // What was opened: the prefix, or of V1 the file or pattern.
   const std::string& prefix() const;
+  // Data files; of V1 all files.
   int32_t num_shards() const;
-  // Size and CRC-32C of the index file: together they identify the save.
+  // Size and CRC-32C of the index file: together they identify the save. Of V1, which has no such file, the size of all
+  // files and a checksum over those of their blocks, which are read for it each time (0 if they can't be).
   uint64_t index_size_bytes() const;
   uint32_t index_crc32c() const;
 
@@ -137,6 +147,8 @@ class TENSORBUNDLE_EXPORT Checkpoint {
   // One tensor. kNotFound if there is none of that name; kDataLoss if a checksum disagrees.
   Result<Tensor> Read(std::string_view name, const ReadOptions& options = {}) const;
   // The box of `shape` elements from `start`, as a copy; only the bytes of it are read, and no checksum is looked at.
+  // (Of V1: the blocks it needs, unless it is of a large tensor of floats. Their checksums are compared if the options
+  // say so.)
   Result<Tensor> Read(std::string_view name, const std::vector<int64_t>& start,
                       const std::vector<int64_t>& shape) const;
   // kInvalidArgument unless the region is one of this tensor.

@@ -17,10 +17,13 @@ struct Entry {
   std::string name;               // Any bytes; most are UTF-8.
   DType dtype = DType::kInvalid;  // kInvalid: the record could not be understood, only `name` means something.
   std::vector<int64_t> shape;     // Empty for a scalar.
-  uint64_t size_bytes = 0;        // Bytes stored, over all slices.
+  // Bytes stored, over all slices. Of the V1 format, where values are encoded: bytes that the elements take in memory,
+  // and 0 for strings, whose sizes are seen when they are read.
+  uint64_t size_bytes = 0;
 
   // Where a tensor that is stored whole lies, and the CRC-32C of its bytes (strings: of their lengths and bytes, by a
-  // rule of their own). -1 and 0 for a tensor in slices.
+  // rule of their own). -1 and 0 for a tensor in slices, and for all of V1: there a tensor has no bytes and no checksum
+  // of its own, the table block that its record is in has.
   int32_t shard = -1;
   uint64_t offset_in_shard = 0;
   uint32_t crc32c = 0;

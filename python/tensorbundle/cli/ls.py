@@ -38,9 +38,13 @@ def command(ctx: click.Context, path: str, as_json: bool) -> None:
 
 
 def _row(entry: tensorbundle.Entry) -> list[str]:
-    where = output.count(len(entry.slices), "slice") if entry.slices else str(entry.shard)
+    where = output.count(len(entry.slices), "slice") if entry.slices else _shard(entry)
     shape = str(list(entry.shape))
     return [output.printable(entry.name), entry.tf_dtype, shape, output.human_size(entry.nbytes), where]
+
+
+def _shard(entry: tensorbundle.Entry) -> str:
+    return "-" if entry.shard is None else str(entry.shard)  # "-": of the V1 format.
 
 
 def _totals(checkpoint: tensorbundle.Checkpoint, entries: list[tensorbundle.Entry]) -> str:

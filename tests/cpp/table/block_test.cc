@@ -274,5 +274,38 @@ TEST(Block, SurvivesEveryChangedByteAndEveryTruncation) {
   }
 }
 
+// What FindOnlyEntry makes of a block by `head_size` bytes of its beginning.
+std::optional<OnlyEntry> FindOnly(const std::string& contents, size_t head_size) {
+  const ByteView block(contents);
+  return FindOnlyEntry(block.Slice(0, head_size), block.Slice(block.size() - 8, 8), block.size());
+}
+
+TEST(OnlyEntry, IsFoundByTheEndsOfItsBlock) {
+  const std::string value(1000, 'v');
+  const std::string block = EncodeBlock({{"key", value}});
+  const auto entry = FindOnly(block, 16);
+  ASSERT_TRUE(entry.has_value());
+  EXPECT_EQ(block.substr(entry->key_offset, entry->key_size), "key");
+  EXPECT_EQ(block.substr(entry->value_offset, entry->value_size), value);
+}
+
+TEST(OnlyEntry, IsNotFoundWhereThereIsAnother) {
+  EXPECT_FALSE(FindOnly(EncodeBlock({{"a", std::string(100, 'v')}, {"b", "w"}}), 16));
+  EXPECT_FALSE(FindOnly(EncodeBlock({{"a", std::string(100, 'v')}, {"b", "w"}}, 1), 16));
+  EXPECT_FALSE(FindOnly(EncodeBlock({}), 4));
+}
+
+TEST(OnlyEntry, IsNotFoundInADamagedBlock) {
+  const std::string block = EncodeBlock({{"key", std::string(100, 'v')}});
+  for (const size_t size : {0, 1, 2, 3}) {
+    EXPECT_EQ(FindOnly(block, size).has_value(), size >= 3) << size;
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    std::string damaged = block;
+    damaged[i] = static_cast<char>(damaged[i] + 1);
+    EXPECT_FALSE(FindOnly(damaged, 16)) << i;
+  }
+}
+
 }  // namespace
 }  // namespace tensorbundle

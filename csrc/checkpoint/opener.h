@@ -1,0 +1,23 @@
+// What opening a save of either format takes.
+
+#ifndef TENSORBUNDLE_CHECKPOINT_OPENER_H_
+#define TENSORBUNDLE_CHECKPOINT_OPENER_H_
+
+#include <string>
+
+#include "tensorbundle/byte_source.h"
+#include "tensorbundle/checkpoint.h"
+
+namespace tensorbundle {
+
+// A writer that replaces the checkpoint this often in a row, each time just while it is being opened, is out of order.
+inline constexpr int kMaxOpeningAttempts = 100;
+
+inline SourceOpener OpenerFor(const OpenOptions& options) {
+  if (options.opener) return options.opener;
+  return [access = options.access](const std::string& path) { return OpenFile(path, access); };
+}
+
+}  // namespace tensorbundle
+
+#endif  // TENSORBUNDLE_CHECKPOINT_OPENER_H_

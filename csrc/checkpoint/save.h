@@ -1,0 +1,65 @@
+// One opened save, in either format: what Checkpoint does, it asks of this.
+
+#ifndef TENSORBUNDLE_CHECKPOINT_SAVE_H_
+#define TENSORBUNDLE_CHECKPOINT_SAVE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensorbundle/buffer.h"
+#include "tensorbundle/checkpoint.h"
+#include "tensorbundle/dtype.h"
+#include "tensorbundle/entry.h"
+#include "tensorbundle/slice.h"
+#include "tensorbundle/status.h"
+
+namespace tensorbundle {
+
+// Immutable, and shared by threads. Functions that have a namesake in Checkpoint do what is said there; arguments were
+// checked as far as they can be without knowing the format.
+class Save {
+ public:
+  virtual ~Save() = default;
+
+  virtual const std::string& path() const = 0;
+  virtual int32_t num_shards() const = 0;
+  virtual uint64_t index_size_bytes() const = 0;
+  virtual uint32_t index_crc32c() const = 0;
+
+  virtual const std::vector<Entry>& entries() const = 0;
+  virtual const Entry* Find(std::string_view name) const = 0;
+  virtual Status Problem(const Entry& entry) const = 0;
+
+  virtual bool CanView(const Entry& entry) const = 0;
+  virtual bool Aligned(const Entry& entry) const = 0;
+  virtual Result<Buffer> View(const Entry& entry) const = 0;
+
+  virtual Result<std::vector<Tensor>> ReadMany(const std::vector<ReadRequest>& requests,
+                                               const ReadOptions& options) const = 0;
+  // REQUIRES: the entry has no Problem, and the region is valid in it.
+  virtual Result<Tensor> ReadRegion(const Entry& entry, const Region& region, uint8_t* destination,
+                                    const ReadOptions& options) const = 0;
+  // REQUIRES: `wanted` ascends strictly.
+  virtual Result<VerifyReport> Verify(const std::vector<const Entry*>& wanted, const ReadOptions& options) const = 0;
+
+  bool WillView(const Entry& entry, CopyMode copy) const {
+    return copy != CopyMode::kAlways && CanView(entry) && (copy == CopyMode::kNever || Aligned(entry));
+  }
+
+ protected:
+  size_t PositionOf(const Entry& entry) const { return static_cast<size_t>(&entry - entries().data()); }
+};
+
+// Opens the save that `path` names: a V2 prefix or a file of it, or else a V1 file or the pattern of one's shards.
+Result<std::unique_ptr<const Save>> OpenSave(const std::string& path, const OpenOptions& options);
+
+// True for elements that differ in length.
+inline bool HasLengths(const Entry& entry) { return entry.dtype == DType::kString || entry.dtype == DType::kVariant; }
+
+}  // namespace tensorbundle
+
+#endif  // TENSORBUNDLE_CHECKPOINT_SAVE_H_

@@ -1,0 +1,37 @@
+#include "v1/naming.h"
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+
+namespace tensorbundle::v1 {
+namespace {
+
+constexpr size_t kDigits = 5;
+constexpr std::string_view kAnyNumber =
+    "-"
+    "?????"
+    "-of-";  // In one piece it would have a trigraph.
+
+}  // namespace
+
+std::optional<std::vector<std::string>> ShardsOf(std::string_view path) {
+  if (path.size() < kAnyNumber.size() + kDigits) return std::nullopt;
+  const std::string_view digits = path.substr(path.size() - kDigits);
+  const std::string_view rest = path.substr(0, path.size() - kDigits);
+  const std::string_view name = rest.substr(0, rest.size() - kAnyNumber.size());
+  int32_t num_shards = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + kDigits, num_shards);
+  const bool is_number = error == std::errc() && end == digits.data() + kDigits && num_shards > 0;
+  if (!is_number || rest.substr(name.size()) != kAnyNumber) return std::nullopt;
+  std::vector<std::string> shards;
+  for (int32_t shard = 0; shard < num_shards; ++shard) {
+    const std::string number = std::to_string(shard);
+    shards.push_back(std::string(name) + "-" + std::string(kDigits - number.size(), '0') + number + "-of-" +
+                     std::string(digits));
+  }
+  return shards;
+}
+
+}  // namespace tensorbundle::v1

@@ -1,0 +1,19 @@
+// The names of a V1 checkpoint's files: one file, or shards that a pattern stands for.
+
+#ifndef TENSORBUNDLE_V1_NAMING_H_
+#define TENSORBUNDLE_V1_NAMING_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tensorbundle::v1 {
+
+// The shards of "<name>-?????-of-00002": "<name>-00000-of-00002" and "<name>-00001-of-00002". nullopt for any other
+// path. The number has five digits and is not 0.
+std::optional<std::vector<std::string>> ShardsOf(std::string_view path);
+
+}  // namespace tensorbundle::v1
+
+#endif  // TENSORBUNDLE_V1_NAMING_H_
