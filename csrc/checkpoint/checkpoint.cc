@@ -20,6 +20,11 @@ namespace tensorbundle {
 class Checkpoint::Rep {
  public:
   explicit Rep(OpenedBundle opened) : bundle(std::move(opened)), view_verified(bundle.index.entries().size()) {}
+  Rep(OpenedBundle named, std::shared_ptr<const Rep> by_key, std::vector<size_t> positions_by_key)
+      : bundle(std::move(named)),
+        view_verified(bundle.index.entries().size()),
+        keyed(std::move(by_key)),
+        keyed_positions(std::move(positions_by_key)) {}
 
   size_t PositionOf(const Entry& entry) const { return static_cast<size_t>(&entry - bundle.index.entries().data()); }
   const ByteSource* SourceOf(int32_t shard) const {
@@ -33,6 +38,10 @@ class Checkpoint::Rep {
   OpenedBundle bundle;
   // Whether the view of entries()[i] was handed out with its checksum verified. Threads that race verify it twice.
   mutable std::vector<std::atomic<bool>> view_verified;
+
+  // Of tensors that are not named by their keys: the same checkpoint where they are, and the position of each there.
+  std::shared_ptr<const Rep> keyed;
+  std::vector<size_t> keyed_positions;
 };
 
 namespace {
@@ -75,6 +84,43 @@ const std::vector<Entry>& Checkpoint::entries() const { return rep_->bundle.inde
 const Entry* Checkpoint::Find(std::string_view name) const { return rep_->bundle.index.Find(name); }
 
 Status Checkpoint::Problem(const Entry& entry) const { return rep_->bundle.index.Problem(rep_->PositionOf(entry)); }
+
+Result<std::optional<ObjectGraph>> Checkpoint::ReadObjectGraph() const {
+  if (rep_->keyed != nullptr) return Checkpoint(rep_->keyed).ReadObjectGraph();
+  const Entry* const entry = Find(kObjectGraphKey);
+  if (entry == nullptr) return std::optional<ObjectGraph>();
+  RETURN_IF_ERROR(Problem(*entry));
+  if (entry->dtype != DType::kString || !entry->shape.empty()) {
+    return Status(StatusCode::kDataLoss, "an object graph is stored as a scalar string, and this is none")
+        .WithTensor(entry->name)
+        .WithPath(prefix());
+  }
+  ASSIGN_OR_RETURN(const Tensor tensor, Read(kObjectGraphKey));
+  Result<ObjectGraph> graph = ParseObjectGraph(tensor.strings[0]);
+  if (!graph.ok()) return std::move(graph).status().WithTensor(entry->name).WithPath(prefix());
+  return std::make_optional(*std::move(graph));
+}
+
+Result<Checkpoint> Checkpoint::Named(NamesBy by) const {
+  if (rep_->keyed != nullptr) return Checkpoint(rep_->keyed).Named(by);
+  if (by == NamesBy::kKey) return *this;
+  ASSIGN_OR_RETURN(const std::optional<ObjectGraph> graph, ReadObjectGraph());
+  if (!graph) return *this;
+  std::vector<std::string_view> keys;
+  keys.reserve(entries().size());
+  for (const Entry& entry : entries()) keys.push_back(entry.name);
+  Result<std::vector<std::string>> names = NameTensors(*graph, keys, by);
+  if (!names.ok()) return std::move(names).status().WithTensor(std::string(kObjectGraphKey)).WithPath(prefix());
+  OpenedBundle named = rep_->bundle;
+  std::vector<size_t> positions;
+  named.index = rep_->bundle.index.Renamed(*std::move(names), &positions);
+  return Checkpoint(std::make_shared<const Rep>(std::move(named), rep_, std::move(positions)));
+}
+
+const std::string& Checkpoint::Key(const Entry& entry) const {
+  if (rep_->keyed == nullptr) return entry.name;
+  return rep_->keyed->bundle.index.entries()[rep_->keyed_positions[rep_->PositionOf(entry)]].name;
+}
 
 uint64_t Checkpoint::NumElements(const Entry& entry) const { return CountElements(entry.shape).value_or(0); }
 
