@@ -41,13 +41,15 @@ class Renaming {
     if (kept.empty()) return Invalid("no tensor is left: a checkpoint holds at least one");
     std::sort(kept.begin(), kept.end(), [](const KeptRecord& a, const KeptRecord& b) { return a.key < b.key; });
     RETURN_IF_ERROR(CheckKeysDiffer(kept));
-    for (size_t i = 0; i < names_.size(); ++i) changes_.push_back({names_[i].record->key, std::move(new_names[i])});
+    if (concerns_graph()) {
+      for (size_t i = 0; i < names_.size(); ++i) changes_.push_back({names_[i].record->key, std::move(new_names[i])});
+    }
     return kept;
   }
 
-  // After Apply: what became of each name, in their order; and whether an object graph that stays may have to follow.
-  const std::vector<KeyChange>& changes() const { return changes_; }
+  // After Apply: whether an object graph that stays may have to follow, and then what became of each name, in order.
   bool concerns_graph() const { return graph_stays_ && changes_any_; }
+  const std::vector<KeyChange>& changes() const { return changes_; }
 
  private:
   // A name, and the pieces that belong to it: records_[begin] to records_[end - 1].

@@ -112,14 +112,15 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         return None if native is None else ObjectGraph(native)
 
     def named(self, by: Literal["path", "full_name", "key"]) -> Self:
-        """The same checkpoint, its tensors under other names: a handle of its own, with everything that this one has.
+        r"""The same checkpoint, its tensors under other names: a handle of its own, with everything that this one has.
 
         Args:
             by: ``"path"``: variables are named by their path through the objects, such as ``model/dense/kernel``, and
                 an optimizer's slots ``<variable>/.OPTIMIZER_SLOT/<optimizer>/<slot>``. Of the paths to a shared object
                 it is one with the fewest steps into bookkeeping (``trainable_variables`` and the like), then the
                 shortest, then the first. Other values are ``<path>/.ATTRIBUTES/<what the key has there>``.
-                ``"full_name"``: by their names in a graph of TensorFlow 1. ``"key"``: by the keys they are stored under.
+                ``"full_name"``: by their names in a graph of TensorFlow 1. ``"key"``: by the keys that they are stored
+                under.
 
         Returns:
             Every tensor of this checkpoint, once. What has no such name, or shares it, keeps its key; so do all where
@@ -132,10 +133,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         Example:
             >>> weights = ckpt.named(by="path").load(exclude=r"\.OPTIMIZER_SLOT|^optimizer/")
         """
-        native = self._opened().named(by)
-        twin = self.__copy__()
-        twin._native, twin._by = native, by
-        return twin
+        return self._twin(_native=self._opened().named(by), _by=by)
 
     def key(self, name: str) -> str:
         """The key that a tensor is stored under, which :meth:`named` may have given another name.
@@ -334,9 +332,12 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
     def __copy__(self) -> Self:
         """Another handle of the same opened files, closed on its own."""
         self._opened()
+        return self._twin()
+
+    def _twin(self, **changed: Any) -> Self:
         twin = type(self).__new__(type(self))
         for name in Checkpoint.__slots__[1:]:
-            setattr(twin, name, getattr(self, name))
+            setattr(twin, name, changed[name] if name in changed else getattr(self, name))
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

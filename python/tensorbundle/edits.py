@@ -78,7 +78,7 @@ def edit(
     link: bool = False,
     durable: bool = True,
 ) -> str:
-    """Renames and drops tensors: only the index is rewritten, whatever the size of the checkpoint, and the object graph.
+    """Renames and drops tensors: only the index and the object graph are rewritten, whatever the size of the rest.
 
     Where it is, the new index takes the place of the old one at one stroke, and data files are not touched: what they
     hold of dropped tensors stays in them. With ``dst`` there is a new checkpoint, with data files of its own, and an
@@ -137,12 +137,12 @@ class _Rules:
     def apply(self, names: list[str]) -> list[str | None]:
         """The new name of each, None for those to drop. A rule that applies to none is a mistake, and said."""
         dropped = self._dropped(names)
-        old = [name for name in names if name not in dropped and name != _GRAPH_KEY]
-        new = old
+        fixed = {*dropped, _GRAPH_KEY}
+        changed = [name for name in names if name not in fixed]
         for pattern, replacement in self._rename:
-            new = _renamed(new, pattern, replacement)
-        changed = dict(zip(old, new, strict=True))
-        return [None if name in dropped else changed.get(name, name) for name in names]
+            changed = _renamed(changed, pattern, replacement)
+        rest = iter(changed)
+        return [(None if name in dropped else name) if name in fixed else next(rest) for name in names]
 
     def _dropped(self, names: list[str]) -> set[str]:
         dropped: set[str] = set()

@@ -43,27 +43,30 @@ class ObjectNode:
         id: Its position among the graph's nodes; 0 is the root.
     """
 
-    __slots__ = ("graph", "id")
+    __slots__ = ("_native", "graph", "id")
 
-    def __init__(self, graph: ObjectGraph, id: int) -> None:
+    def __init__(self, graph: ObjectGraph, id: int, native: _core.ObjectGraph) -> None:
+        self._native = native
         self.graph = graph
         self.id = id
 
     @property
     def path(self) -> str | None:
-        """Names from the root to it, escaped and joined with ``/``; of several paths the one that names its tensors in
-        :meth:`Checkpoint.named`. Empty for the root, None if nothing leads to it."""
-        return self.graph._native.path(self.id)
+        """Names from the root to it, escaped and joined with ``/``: empty for the root, None if nothing leads to it.
+
+        Of several paths it is the one that names its tensors in :meth:`Checkpoint.named`.
+        """
+        return self._native.path(self.id)
 
     @property
     def children(self) -> dict[str, ObjectNode]:
         """What it calls other objects. Objects may be shared, and there may be cycles."""
-        return {name: ObjectNode(self.graph, node) for name, node in self.graph._native.children(self.id)}
+        return {name: self.graph.nodes[node] for name, node in self._native.children(self.id)}
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
         """Its values."""
-        return tuple(Attribute(*each) for each in self.graph._native.attributes(self.id))
+        return tuple(Attribute(*each) for each in self._native.attributes(self.id))
 
     @property
     def key(self) -> str | None:
@@ -73,21 +76,20 @@ class ObjectNode:
     @property
     def slots(self) -> tuple[Slot, ...]:
         """Of an optimizer, what it keeps for variables."""
-        graph = self.graph
+        nodes = self.graph.nodes
         return tuple(
-            Slot(self, name, ObjectNode(graph, variable), ObjectNode(graph, value))
-            for name, variable, value in graph._native.slots(self.id)
+            Slot(self, name, nodes[variable], nodes[value]) for name, variable, value in self._native.slots(self.id)
         )
 
     @property
     def registered_saver(self) -> tuple[str, str] | None:
         """Name and object name of the code that saved it in files of its own, or None."""
-        return self.graph._native.registered_savers().get(self.id)
+        return self._native.registered_savers().get(self.id)
 
     @property
     def has_checkpoint_values(self) -> bool | None:
         """Whether it, or what it leads to, has values, as the graph says; None if it doesn't say."""
-        return self.graph._native.has_checkpoint_values(self.id)
+        return self._native.has_checkpoint_values(self.id)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectNode) and other.graph is self.graph and other.id == self.id
@@ -127,12 +129,12 @@ class ObjectGraph:
     @property
     def nodes(self) -> Sequence[ObjectNode]:
         """Every object, the root first."""
-        return _Nodes(self)
+        return _Nodes(self, self._native)
 
     @property
     def root(self) -> ObjectNode:
         """The object that was saved."""
-        return ObjectNode(self, 0)
+        return self.nodes[0]
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -149,7 +151,7 @@ class ObjectGraph:
     @property
     def slots(self) -> tuple[Slot, ...]:
         """What optimizers keep for variables."""
-        return tuple(slot for node in self._native.nodes_with_slots() for slot in ObjectNode(self, node).slots)
+        return tuple(slot for node in self._native.nodes_with_slots() for slot in self.nodes[node].slots)
 
     def find(self, path: str) -> ObjectNode:
         """The object that any path leads to: names from the root on, escaped as in keys and joined with ``/``.
@@ -162,10 +164,10 @@ class ObjectGraph:
             children = {_core.escape_local_name(child): number for child, number in self._native.children(node)}
             if name not in children:
                 had = ", ".join(map(repr, list(children)[:10])) or "no children"
-                message = f"no object at {path!r}: {ObjectNode(self, node).path!r} has no {name!r}, but {had}"
+                message = f"no object at {path!r}: {self._native.path(node)!r} has no {name!r}, but {had}"
                 raise errors.NotFoundError(message, tensor=path)
             node = children[name]
-        return ObjectNode(self, node)
+        return self.nodes[node]
 
     def tree(self, *, values_only: bool = True, max_lines: int | None = _MOST_LINES) -> str:
         """The objects as a text of one line each.
@@ -174,8 +176,7 @@ class ObjectGraph:
             values_only: Leave out what leads to no value, and count it.
             max_lines: Stop after so many; None: don't.
         """
-        lines = list(_limited(_Printer(self, values_only).lines(), max_lines))
-        return "\n".join(lines)
+        return "\n".join(_limited(_Printer(self._native, self.slots, values_only).lines(), max_lines))
 
     def _check_size(self, nodes: list[int]) -> None:
         size = sum(map(self._native.path_size, nodes))
@@ -196,8 +197,9 @@ class ObjectGraph:
 class _Nodes(Sequence["ObjectNode"]):
     """The nodes of a graph, made when they are asked for."""
 
-    def __init__(self, graph: ObjectGraph) -> None:
+    def __init__(self, graph: ObjectGraph, native: _core.ObjectGraph) -> None:
         self._graph = graph
+        self._native = native
 
     def __len__(self) -> int:
         return len(self._graph)
@@ -208,19 +210,19 @@ class _Nodes(Sequence["ObjectNode"]):
     def __getitem__(self, index: slice) -> list[ObjectNode]: ...
     def __getitem__(self, index: int | slice) -> ObjectNode | list[ObjectNode]:
         if isinstance(index, slice):
-            return [ObjectNode(self._graph, number) for number in range(len(self))[index]]
-        return ObjectNode(self._graph, range(len(self))[index])
+            return [self[number] for number in range(len(self))[index]]
+        return ObjectNode(self._graph, range(len(self))[index], self._native)
 
 
 class _Printer:
     """The lines of a tree. Without recursion: a graph is as deep as it likes."""
 
-    def __init__(self, graph: ObjectGraph, values_only: bool) -> None:
-        self._native = graph._native
+    def __init__(self, native: _core.ObjectGraph, slots: tuple[Slot, ...], values_only: bool) -> None:
+        self._native = native
         self._values_only = values_only
         self._with_values = self._find_with_values()
         self._slots: dict[int, list[Slot]] = {}
-        for slot in graph.slots:
+        for slot in slots:
             self._slots.setdefault(slot.variable.id, []).append(slot)
 
     def lines(self) -> Iterator[str]:
@@ -237,26 +239,25 @@ class _Printer:
 
     def _below(self, node: int, indent: str) -> Iterator[tuple[str, int, str]]:
         """What stands under a node: the line, the node to go on with or -1, and its indentation."""
-        shown: list[tuple[str, int, bool]] = [
-            (f".{slot.name} of {slot.optimizer.path or 'root'}", slot.value.id, False)
-            for slot in self._slots.get(node, [])
+        children = self._native.children(node)
+        shown = [child for child in children if not self._values_only or child[1] in self._with_values]
+        slots = self._slots.get(node, [])
+        entries = [
+            *((f".{_printable(slot.name)} of {slot.optimizer.path or 'root'}", slot.value.id) for slot in slots),
+            *((_printable(name), child) for name, child in shown),
         ]
-        hidden = 0
-        own = set()
-        for name, child in self._native.children(node):
-            if self._values_only and child not in self._with_values:
-                hidden += 1
-                continue
+        num_slots = len(slots)
+        hidden = len(children) - len(shown)
+        owned = set()
+        for position, (label, child) in enumerate(entries):
             # Once only, where an object has several names for another.
-            is_own = self._native.parent(child) == node and child not in own
-            own.add(child)
-            shown.append((_printable(name), child, is_own))
-        for position, (label, child, is_own) in enumerate(shown):
-            is_last = position + 1 == len(shown) and not hidden
-            line = f"{indent}{'└─' if is_last else '├─'} {label}"
-            is_slot = position < len(self._slots.get(node, []))
-            reference = "" if is_own or is_slot else f" -> {self._native.path(child) or 'root'}"
-            yield line + (reference or self._values(child)), child if is_own else -1, indent + ("   " if is_last else "│  ")
+            is_own = position >= num_slots and self._native.parent(child) == node and child not in owned
+            owned.add(child)
+            is_last = position + 1 == len(entries) and not hidden
+            refers = position >= num_slots and not is_own
+            said = f" -> {self._native.path(child) or 'root'}" if refers else self._values(child)
+            below = indent + ("   " if is_last else "│  ")
+            yield f"{indent}{'└─' if is_last else '├─'} {label}{said}", child if is_own else -1, below
         if hidden:
             yield f"{indent}└─ ({hidden} without values of their own)", -1, ""
 
@@ -274,7 +275,8 @@ class _Printer:
         """Nodes with values, and those that own paths to them lead through."""
         found: set[int] = set()
         starts = self._native.nodes_with_attributes() + self._native.nodes_with_slots()
-        for node in starts:
+        for start in starts:
+            node = start
             while node >= 0 and node not in found:
                 found.add(node)
                 node = self._native.parent(node)

@@ -91,7 +91,7 @@ class _Builder:
         root = dict(sorted(_items(self._nodes[0])))  # As keyword arguments, TensorFlow sorts them.
         if save_counter is not None:
             if _COUNTER in root:
-                raise ValueError(f"tree has a {_COUNTER!r} of its own: give save_counter=None, or leave it out of the tree")
+                raise ValueError(f"tree has a {_COUNTER!r} of its own: leave it out, or give save_counter=None")
             root[_COUNTER] = _counter(save_counter)
         self._nodes[0].value = root
         for node in self._nodes:  # Grows meanwhile.
@@ -180,7 +180,8 @@ def _check_for_cycle(node: _Node) -> None:
     above = node.above
     while above is not None:
         if above.value is node.value:
-            raise ValueError(f"tree: the {type(node.value).__name__} at {above.path!r} contains itself, at {node.path!r}")
+            kind = type(node.value).__name__
+            raise ValueError(f"tree: the {kind} at {above.path!r} contains itself, at {node.path!r}")
         above = above.above
 
 
