@@ -242,7 +242,8 @@ std::string WriteObjects(const TemporaryDirectory& directory, const std::string&
   EXPECT_TRUE(writer.ok());
   for (const std::string key : {"w/.ATTRIBUTES/VARIABLE_VALUE", "b/.ATTRIBUTES/VARIABLE_VALUE",
                                 "t/.ATTRIBUTES/table-keys", "t/.ATTRIBUTES/table-values"}) {
-    EXPECT_TRUE(writer->Add({key, DType::kUint8, {1}, reinterpret_cast<const uint8_t*>(key.data()), {}, false, {}}).ok());
+    EXPECT_TRUE(
+        writer->Add({key, DType::kUint8, {1}, reinterpret_cast<const uint8_t*>(key.data()), {}, false, {}}).ok());
   }
   const std::string record = EncodeObjectGraph(graph);
   EXPECT_TRUE(
