@@ -36,19 +36,24 @@ class Slot(NamedTuple):
 
 
 class ObjectNode:
-    """One object of a graph. Equal, and hashed, as the same object of the same graph.
+    """One object of a graph. Equal, and hashed, as the same object of the same graph."""
 
-    Attributes:
-        graph: What it is part of.
-        id: Its position among the graph's nodes; 0 is the root.
-    """
-
-    __slots__ = ("_native", "graph", "id")
+    __slots__ = ("_graph", "_id", "_native")
 
     def __init__(self, graph: ObjectGraph, id: int, native: _core.ObjectGraph) -> None:
         self._native = native
-        self.graph = graph
-        self.id = id
+        self._graph = graph
+        self._id = id
+
+    @property
+    def graph(self) -> ObjectGraph:
+        """What it is part of."""
+        return self._graph
+
+    @property
+    def id(self) -> int:
+        """Its position among the graph's nodes; 0 is the root."""
+        return self._id
 
     @property
     def path(self) -> str | None:
@@ -95,7 +100,7 @@ class ObjectNode:
         return isinstance(other, ObjectNode) and other.graph is self.graph and other.id == self.id
 
     def __hash__(self) -> int:
-        return hash((id(self.graph), self.id))
+        return hash((id(self._graph), self._id))
 
     def __repr__(self) -> str:
         return f"<ObjectNode {self.id}: {self.path!r}>"
