@@ -91,7 +91,7 @@ TEST(WireWriter, WritesWhatTheReaderReads) {
   EXPECT_TRUE(reader.status().ok() && nested.status().ok());
 }
 
-TEST(Writer, AppendsFieldsAsTheyWereRead) {
+TEST(WireWriter, AppendsFieldsAsTheyWereRead) {
   std::string message;
   AppendInt(1, -1, &message);
   AppendFixed32(2, 0x80000001, &message);
