@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterCheckpoint(module);
   tensorbundle::bindings::RegisterWriter(module);
   tensorbundle::bindings::RegisterEdits(module);
+  tensorbundle::bindings::RegisterObjectGraph(module);
 }

@@ -12,6 +12,7 @@ void RegisterEntry(pybind11::module_& module);
 void RegisterCheckpoint(pybind11::module_& module);
 void RegisterWriter(pybind11::module_& module);
 void RegisterEdits(pybind11::module_& module);
+void RegisterObjectGraph(pybind11::module_& module);
 
 }  // namespace tensorbundle::bindings
 

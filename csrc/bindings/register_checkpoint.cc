@@ -12,6 +12,7 @@
 #include "bindings/entry_object.h"
 #include "bindings/gil.h"
 #include "bindings/numpy_view.h"
+#include "bindings/object_graph.h"
 #include "bindings/progress.h"
 #include "bindings/read_call.h"
 #include "bindings/register.h"
@@ -61,6 +62,12 @@ py::object EntryOf(const Checkpoint& checkpoint, const py::str& name) {
   const Entry& entry = *FindEntries(checkpoint, py::make_tuple(name)).front();
   if (entry.dtype == DType::kInvalid) Unwrap(checkpoint.Problem(entry));
   return EntryMaker().Make(entry, checkpoint.Aligned(entry));
+}
+
+Checkpoint Named(const Checkpoint& checkpoint, const std::string& by) {
+  const NamesBy names_by = NamesByFromName(by);
+  // The interpreter keeps the checkpoint alive as long as a method of it runs.
+  return Unwrap(WithoutGil([&] { return checkpoint.Named(names_by); }));
 }
 
 py::list Problems(const Checkpoint& checkpoint) {
@@ -153,6 +160,14 @@ void RegisterCheckpoint(py::module_& module) {
       .def("names", &Names, "Names of all tensors, in key order.")
       .def("entries", &Entries, "Entries in key order.")
       .def("entry", &EntryOf, py::arg("name"), "The entry of one tensor.")
+      .def(
+          "key",
+          [](const Checkpoint& self, const py::str& name) {
+            return NameToPython(self.Key(*FindEntries(self, py::make_tuple(name)).front()));
+          },
+          py::arg("name"), "The key that a tensor is stored under.")
+      .def("named", &Named, py::arg("by"), "The same checkpoint under other names.")
+      .def("object_graph", &ReadObjectGraphObject, "The object graph, or None.")
       .def("problems", &Problems, "What opening found: (name, why it cannot be read).")
       .def("problem_reasons", &ProblemReasons, py::arg("limit"),
            "Number of tensors with problems, number of reasons, and the first reasons: (exception, number of tensors).")

@@ -1,6 +1,7 @@
 #include "bundle/index.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <string>
 #include <utility>
@@ -229,6 +230,25 @@ void Index::CheckExtents(const std::unordered_map<int32_t, Result<ShardFile>>& s
     }
     if (!problem.ok()) problems_.emplace(i, std::move(problem).AsData());
   }
+}
+
+Index Index::Renamed(std::vector<std::string> names, std::vector<size_t>* positions) const {
+  positions->resize(names.size());
+  std::iota(positions->begin(), positions->end(), size_t{0});
+  std::sort(positions->begin(), positions->end(), [&](size_t a, size_t b) { return names[a] < names[b]; });
+  Index renamed;
+  renamed.header_ = header_;
+  renamed.entries_.reserve(names.size());
+  for (const size_t i : *positions) {
+    const size_t position = renamed.entries_.size();
+    if (const auto found = problems_.find(i); found != problems_.end()) {
+      renamed.problems_.emplace(position, Status(found->second).AsData());
+    }
+    if (const auto found = slices_.find(i); found != slices_.end()) renamed.slices_.emplace(position, found->second);
+    renamed.entries_.push_back(entries_[i]);
+    renamed.entries_.back().name = std::move(names[i]);
+  }
+  return renamed;
 }
 
 }  // namespace tensorbundle

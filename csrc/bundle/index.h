@@ -55,6 +55,10 @@ class Index {
   // is too short for an extent, becomes the problem of the tensors concerned. A tensor without bytes needs none.
   void CheckExtents(const std::unordered_map<int32_t, Result<ShardFile>>& shards);
 
+  // The same tensors under other names, in the order of these. `positions` gets for each the position that it has here.
+  // REQUIRES: `names` has one for each of entries(), all different.
+  Index Renamed(std::vector<std::string> names, std::vector<size_t>* positions) const;
+
  private:
   friend class IndexParser;
 

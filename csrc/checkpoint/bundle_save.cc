@@ -29,6 +29,12 @@ void BundleSave::AddPieces(const Entry& entry, size_t request, std::vector<Plann
   }
 }
 
+std::unique_ptr<const Save> BundleSave::Renamed(std::vector<std::string> names, std::vector<size_t>* positions) const {
+  OpenedBundle named = bundle_;
+  named.index = bundle_.index.Renamed(std::move(names), positions);
+  return std::make_unique<BundleSave>(std::move(named));
+}
+
 bool BundleSave::CanView(const Entry& entry) const {
   const DTypeInfo* const info = FindDTypeInfo(entry.dtype);
   if (info == nullptr || info->size_bytes == 0 || !entry.slices.empty()) return false;

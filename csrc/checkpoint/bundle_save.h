@@ -4,6 +4,8 @@
 #define TENSORBUNDLE_CHECKPOINT_BUNDLE_SAVE_H_
 
 #include <atomic>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,7 @@ class BundleSave final : public Save {
   const std::vector<Entry>& entries() const override { return bundle_.index.entries(); }
   const Entry* Find(std::string_view name) const override { return bundle_.index.Find(name); }
   Status Problem(const Entry& entry) const override { return bundle_.index.Problem(PositionOf(entry)); }
+  std::unique_ptr<const Save> Renamed(std::vector<std::string> names, std::vector<size_t>* positions) const override;
 
   bool CanView(const Entry& entry) const override;
   bool Aligned(const Entry& entry) const override;

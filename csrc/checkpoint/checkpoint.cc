@@ -1,10 +1,13 @@
 #include "tensorbundle/checkpoint.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "checkpoint/save.h"
 #include "slices/slice.h"
+#include "tensorbundle/object_graph.h"
 #include "util/quote.h"
 #include "util/status_macros.h"
 
@@ -13,10 +16,15 @@ namespace tensorbundle {
 class Checkpoint::Rep {
  public:
   explicit Rep(std::unique_ptr<const Save> opened) : save(std::move(opened)) {}
+  Rep(std::unique_ptr<const Save> named, std::shared_ptr<const Rep> by_key, std::vector<size_t> positions_by_key)
+      : save(std::move(named)), keyed(std::move(by_key)), keyed_positions(std::move(positions_by_key)) {}
 
   Result<const Entry*> FindReadable(std::string_view name) const;
 
   const std::unique_ptr<const Save> save;
+  // Of tensors that are not named by their keys: the same checkpoint where they are, and the position of each there.
+  const std::shared_ptr<const Rep> keyed;
+  const std::vector<size_t> keyed_positions;
 };
 
 Result<const Entry*> Checkpoint::Rep::FindReadable(std::string_view name) const {
@@ -41,6 +49,44 @@ uint32_t Checkpoint::index_crc32c() const { return rep_->save->index_crc32c(); }
 const std::vector<Entry>& Checkpoint::entries() const { return rep_->save->entries(); }
 const Entry* Checkpoint::Find(std::string_view name) const { return rep_->save->Find(name); }
 Status Checkpoint::Problem(const Entry& entry) const { return rep_->save->Problem(entry); }
+
+Result<std::optional<ObjectGraph>> Checkpoint::ReadObjectGraph() const {
+  if (rep_->keyed != nullptr) return Checkpoint(rep_->keyed).ReadObjectGraph();
+  const Entry* const entry = Find(kObjectGraphKey);
+  if (entry == nullptr) return std::optional<ObjectGraph>();
+  RETURN_IF_ERROR(Problem(*entry));
+  if (entry->dtype != DType::kString || !entry->shape.empty()) {
+    return Status(StatusCode::kDataLoss, "an object graph is stored as a scalar string, and this is none")
+        .WithTensor(entry->name)
+        .WithPath(prefix());
+  }
+  ASSIGN_OR_RETURN(const Tensor tensor, Read(kObjectGraphKey));
+  Result<ObjectGraph> graph = ParseObjectGraph(tensor.strings[0]);
+  if (!graph.ok()) return std::move(graph).status().WithTensor(entry->name).WithPath(prefix());
+  return std::make_optional(*std::move(graph));
+}
+
+Result<Checkpoint> Checkpoint::Named(NamesBy by) const {
+  if (rep_->keyed != nullptr) return Checkpoint(rep_->keyed).Named(by);
+  if (by == NamesBy::kKey) return *this;
+  ASSIGN_OR_RETURN(const std::optional<ObjectGraph> graph, ReadObjectGraph());
+  if (!graph) return *this;
+  std::vector<std::string_view> keys;
+  keys.reserve(entries().size());
+  for (const Entry& entry : entries()) keys.push_back(entry.name);
+  Result<std::vector<std::string>> names = NameTensors(*graph, keys, by);
+  if (!names.ok()) return std::move(names).status().WithTensor(std::string(kObjectGraphKey)).WithPath(prefix());
+  std::vector<size_t> positions;
+  std::unique_ptr<const Save> named = rep_->save->Renamed(*std::move(names), &positions);
+  if (named == nullptr) return *this;
+  return Checkpoint(std::make_shared<const Rep>(std::move(named), rep_, std::move(positions)));
+}
+
+const std::string& Checkpoint::Key(const Entry& entry) const {
+  if (rep_->keyed == nullptr) return entry.name;
+  const auto position = static_cast<size_t>(&entry - entries().data());
+  return rep_->keyed->save->entries()[rep_->keyed_positions[position]].name;
+}
 
 uint64_t Checkpoint::NumElements(const Entry& entry) const { return CountElements(entry.shape).value_or(0); }
 

@@ -186,6 +186,25 @@ void RemoveOldData(const std::string& prefix, const OldBundle& old, int32_t num_
   }
 }
 
+Status SyncData(const NewBundle& bundle, const CommitOptions& options) {
+  if (!options.durable) return Status();
+  return ParallelFor(bundle.data.size(), options.threads, [&](size_t i) { return bundle.data[i].Sync(); });
+}
+
+// The steps of a commit that come when the directory is locked and tidy, and the data is on the disk.
+Status CommitLocked(const std::string& prefix, const OldBundle& old, NewBundle* bundle, const CommitOptions& options) {
+  RETURN_IF_ERROR(AddShards(prefix, old, bundle, options.durable));
+  const auto num_shards = static_cast<int32_t>(bundle->data.size());
+  ASSIGN_OR_RETURN(const std::string bytes, bundle->encode_index(num_shards));
+  // There before the first data file has its name: so whoever cleans up after a killed writer knows what is its.
+  ASSIGN_OR_RETURN(os::TemporaryFile index, WriteIndex(prefix, bytes));
+  Commit commit(prefix, options.durable);
+  RETURN_IF_ERROR(commit.NameData(&bundle->data));
+  RETURN_IF_ERROR(commit.NameIndex(&index));
+  RemoveOldData(prefix, old, num_shards);
+  return Status();
+}
+
 }  // namespace
 
 Result<os::TemporaryFile> CreateDataFile(const std::string& prefix, int32_t shard) {
@@ -200,31 +219,26 @@ int32_t FindNumShards(const std::string& prefix) {
 }
 
 Status CommitBundle(const std::string& prefix, NewBundle* bundle, const CommitOptions& options) {
-  if (options.durable) {
-    RETURN_IF_ERROR(
-        ParallelFor(bundle->data.size(), options.threads, [&](size_t i) { return bundle->data[i].Sync(); }));
-  }
+  RETURN_IF_ERROR(SyncData(*bundle, options));
   ASSIGN_OR_RETURN(const os::DirectoryLock lock, os::DirectoryLock::Acquire(os::DirectoryOf(prefix), options.poll));
   ASSIGN_OR_RETURN(const OldBundle old, FindOldBundle(prefix));
   RETURN_IF_ERROR(RemoveLeftovers(prefix, old, bundle->data));
-  RETURN_IF_ERROR(AddShards(prefix, old, bundle, options.durable));
-  const auto num_shards = static_cast<int32_t>(bundle->data.size());
-  ASSIGN_OR_RETURN(const std::string bytes, bundle->encode_index(num_shards));
-  // There before the first data file has its name: so whoever cleans up after a killed writer knows what is its.
-  ASSIGN_OR_RETURN(os::TemporaryFile index, WriteIndex(prefix, bytes));
-  Commit commit(prefix, options.durable);
-  RETURN_IF_ERROR(commit.NameData(&bundle->data));
-  RETURN_IF_ERROR(commit.NameIndex(&index));
-  RemoveOldData(prefix, old, num_shards);
-  return Status();
+  return CommitLocked(prefix, old, bundle, options);
 }
 
-Status CommitIndex(const std::string& prefix, const std::function<Result<std::string>()>& encode_index,
-                   const CommitOptions& options) {
+Status CommitUpdate(const std::string& prefix, const std::function<Result<NewBundle>()>& make,
+                    const CommitOptions& options) {
   ASSIGN_OR_RETURN(const os::DirectoryLock lock, os::DirectoryLock::Acquire(os::DirectoryOf(prefix), options.poll));
-  ASSIGN_OR_RETURN(const std::string index, encode_index());
-  ASSIGN_OR_RETURN(os::TemporaryFile file, WriteIndex(prefix, index));
-  return Commit(prefix, options.durable).NameIndex(&file);
+  ASSIGN_OR_RETURN(const OldBundle old, FindOldBundle(prefix));
+  RETURN_IF_ERROR(RemoveLeftovers(prefix, old, {}));
+  ASSIGN_OR_RETURN(NewBundle bundle, make());
+  if (!bundle.data.empty()) {
+    RETURN_IF_ERROR(SyncData(bundle, options));
+    return CommitLocked(prefix, old, &bundle, options);
+  }
+  ASSIGN_OR_RETURN(const std::string bytes, bundle.encode_index(old.num_shards));
+  ASSIGN_OR_RETURN(os::TemporaryFile index, WriteIndex(prefix, bytes));
+  return Commit(prefix, options.durable).NameIndex(&index);
 }
 
 }  // namespace tensorbundle

@@ -21,7 +21,7 @@ namespace tensorbundle {
 
 // What is to become a checkpoint.
 struct NewBundle {
-  std::vector<os::TemporaryFile> data;  // Shard by shard.
+  std::vector<os::TemporaryFile> data;  // Shard by shard. None, for CommitUpdate: those that are there stay.
   // The index file's bytes, for so many shards.
   std::function<Result<std::string>(int32_t num_shards)> encode_index;
   // Puts something into a shard that was added for the sake of its number, since TensorFlow's merging miscounts shards
@@ -47,10 +47,11 @@ int32_t FindNumShards(const std::string& prefix);
 // new checkpoint is in its place, the old data is kept, and the message says so.
 Status CommitBundle(const std::string& prefix, NewBundle* bundle, const CommitOptions& options);
 
-// The same for a new index over data files that stay as they are. `encode_index` is called while nobody else commits,
-// so that what it reads of the old index is still true when the new one takes its place.
-Status CommitIndex(const std::string& prefix, const std::function<Result<std::string>()>& encode_index,
-                   const CommitOptions& options);
+// The same for a checkpoint that is made of the one in its place. `make` is called while nobody else commits, and after
+// what killed writers left is gone: so what it reads is still true when the new index takes the old one's place, and it
+// may give data files further names.
+Status CommitUpdate(const std::string& prefix, const std::function<Result<NewBundle>()>& make,
+                    const CommitOptions& options);
 
 }  // namespace tensorbundle
 

@@ -14,6 +14,7 @@
 #include "slices/key.h"
 #include "slices/slice.h"
 #include "tensorbundle/checkpoint_edits.h"
+#include "tensorbundle/object_graph.h"
 #include "util/status_macros.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
@@ -175,8 +176,10 @@ class Merge {
   // Two sources have a record of the same key: slices of one tensor, or a tensor too many.
   Status Join(const MovedRecord& record, MovedRecord* to) {
     if (record.entry.slices.empty() || to->entry.slices.empty()) {
-      Status duplicate =
-          Invalid("it is both in " + PrefixOfSource(*to) + " and in " + PrefixOfSource(record)).WithTensor(record.key);
+      const bool is_graph = record.key == kObjectGraphKey;
+      Status duplicate = Invalid("it is both in " + PrefixOfSource(*to) + " and in " + PrefixOfSource(record) +
+                                 (is_graph ? ": the objects of two checkpoints can't be made one" : ""))
+                             .WithTensor(record.key);
       if (!IsSliceKey(record.key)) return duplicate;
       // The tensor's own record, which comes later, can say more of a piece.
       if (duplicate_piece_.ok()) duplicate_piece_ = std::move(duplicate).AsData();

@@ -1,5 +1,6 @@
 #include "checkpoint/relocation.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <map>
@@ -7,6 +8,7 @@
 #include <utility>
 
 #include "bundle/naming.h"
+#include "bundle/string_encoder.h"
 #include "checkpoint/commit.h"
 #include "checkpoint/reporter.h"
 #include "io/os.h"
@@ -21,6 +23,9 @@ namespace {
 
 // What is moved for the sake of TensorFlow's merging, at most.
 constexpr uint64_t kMaxMovedBytes = uint64_t{64} << 20;
+
+// Where a tensor that is moved beside another begins: aligned for any array.
+constexpr uint64_t kAlignment = 64;
 
 // What the temporary of a data file is named after, which is what CreateDataFile names it after: the part of the name
 // that does not depend on the number of shards.
@@ -48,21 +53,25 @@ class Relocation {
              const RelocateOptions& options)
       : sources_(sources), records_(std::move(records)), destination_(destination), options_(options) {}
 
-  Status Run() {
-    NumberFiles();
-    RETURN_IF_ERROR(MeasureFiles());
-    RETURN_IF_ERROR(CheckExtents());
+  Status Run(std::optional<NewString> added) {
+    RETURN_IF_ERROR(PlaceFiles());
+    if (added) RETURN_IF_ERROR(AddString(*std::move(added)));
     RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(destination_), options_.durable));
     if (options_.link) RETURN_IF_ERROR(RemoveLeftData(destination_));
     Reporter reporter(options_.progress, TotalBytes());
-    NewBundle bundle;
-    RETURN_IF_ERROR(TakeFiles(&reporter, &bundle.data));
+    ASSIGN_OR_RETURN(NewBundle bundle, Make(&reporter));
     RETURN_IF_ERROR(CheckSourcesAreStillThere());
-    bundle.encode_index = [this](int32_t num_shards) { return EncodeIndex(num_shards); };
-    bundle.fill_added_shard = [&](const os::TemporaryFile& file, int32_t shard) {
-      return MoveSmallest(bundle.data, file, shard);
-    };
     return CommitBundle(destination_, &bundle, {options_.durable, 0, reporter.poll()});
+  }
+
+  // The bundle refers to this object.
+  Result<NewBundle> MakeInPlace(NewString added) {
+    RETURN_IF_ERROR(PlaceFiles());
+    MovedRecord* const alone = NumberWouldStay() ? FindAlone() : nullptr;
+    if (alone != nullptr) RETURN_IF_ERROR(TakeOut(alone));
+    RETURN_IF_ERROR(AddString(std::move(added)));
+    Reporter reporter(options_.progress, TotalBytes());
+    return Make(&reporter);
   }
 
  private:
@@ -71,7 +80,24 @@ class Relocation {
     std::string path;
     uint64_t size_bytes = 0;
     size_t num_records = 0;
+    std::string taken_path;  // The temporary.
   };
+
+  Status PlaceFiles() {
+    NumberFiles();
+    RETURN_IF_ERROR(MeasureFiles());
+    return CheckExtents();
+  }
+
+  Result<NewBundle> Make(Reporter* reporter) {
+    NewBundle bundle;
+    RETURN_IF_ERROR(TakeFiles(reporter, &bundle.data));
+    bundle.encode_index = [this](int32_t num_shards) { return EncodeIndex(num_shards); };
+    bundle.fill_added_shard = [this](const os::TemporaryFile& file, int32_t shard) {
+      return MoveSmallest(file, shard);
+    };
+    return bundle;
+  }
 
   void NumberFiles() {
     std::map<std::pair<size_t, int32_t>, int32_t> numbers;
@@ -81,7 +107,7 @@ class Relocation {
     for (auto& [place, number] : numbers) {
       number = static_cast<int32_t>(files_.size());
       const StoredIndex& source = sources_[place.first];
-      files_.push_back({DataPath(source.prefix, place.second, source.header.num_shards), 0, 0});
+      files_.push_back({DataPath(source.prefix, place.second, source.header.num_shards), 0, 0, {}});
     }
     for (MovedRecord& record : records_) {
       if (!record.entry.slices.empty()) continue;
@@ -116,22 +142,87 @@ class Relocation {
     return Status();
   }
 
+  // True if with one file more there were as many as there are: then their names would be taken.
+  bool NumberWouldStay() const { return files_.size() + 1 == static_cast<size_t>(sources_[0].header.num_shards); }
+
+  // A small tensor or piece that a data file holds and nothing else; null if there is none that can be moved.
+  MovedRecord* FindAlone() {
+    const auto is_alone = [this](const MovedRecord& record) {
+      return record.entry.slices.empty() && record.entry.size_bytes <= kMaxMovedBytes &&
+             FileOf(record).num_records == 1 && IsPlain(record);
+    };
+    const auto found = std::find_if(records_.begin(), records_.end(), is_alone);
+    return found == records_.end() ? nullptr : &*found;
+  }
+
+  // Reads a record's bytes, which AddString writes, and leaves its file out.
+  Status TakeOut(MovedRecord* record) {
+    ASSIGN_OR_RETURN(beside_, ReadBytes(FileOf(*record).path, record->entry));
+    const int32_t left_out = record->shard;
+    files_.erase(files_.begin() + left_out);
+    for (MovedRecord& other : records_) {
+      if (other.shard > left_out) --other.shard;
+    }
+    beside_key_ = record->key;
+    return Status();
+  }
+
+  static Result<Buffer> ReadBytes(const std::string& path, const Entry& entry) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, OpenFile(path, FileAccess::kRead));
+    return source->Read({entry.offset_in_shard, entry.size_bytes});
+  }
+
+  static void Place(int32_t shard, uint64_t offset, MovedRecord* record) {
+    record->entry.shard = shard;
+    record->entry.offset_in_shard = offset;
+    record->shard = shard;
+    EncodeEntry(record->entry, &record->value);
+  }
+
+  // Adds a file that is written here, with the string in it, and after it what was taken out of another.
+  Status AddString(NewString added) {
+    const auto shard = static_cast<int32_t>(files_.size());
+    MovedRecord record{added.key, {}, 0, {}, 0};
+    record.entry.name = std::move(added.key);
+    record.entry.dtype = DType::kString;
+    const ByteView value(added.value);
+    const auto append = [this](ByteView bytes) {
+      written_.append(bytes.AsText());
+      return Status();
+    };
+    RETURN_IF_ERROR(EncodeStrings(&value, 1, append, &record.entry.crc32c));
+    record.entry.size_bytes = written_.size();
+    Place(shard, 0, &record);
+    const auto is_before = [](const MovedRecord& a, const MovedRecord& b) { return a.key < b.key; };
+    records_.insert(std::lower_bound(records_.begin(), records_.end(), record, is_before), record);
+    if (!beside_key_.empty()) {
+      written_.resize((written_.size() + kAlignment - 1) / kAlignment * kAlignment);
+      const auto has_key = [this](const MovedRecord& other) { return other.key == beside_key_; };
+      Place(shard, written_.size(), &*std::find_if(records_.begin(), records_.end(), has_key));
+      written_.append(beside_.view().AsText());
+    }
+    files_.push_back({{}, written_.size(), beside_key_.empty() ? size_t{1} : size_t{2}, {}});
+    return Status();
+  }
+
   uint64_t TotalBytes() const {
     uint64_t total = 0;
     for (const DataFile& file : files_) total += file.size_bytes;
     return total;
   }
 
-  Status TakeFiles(Reporter* reporter, std::vector<os::TemporaryFile>* data) const {
-    for (const DataFile& file : files_) {
+  Status TakeFiles(Reporter* reporter, std::vector<os::TemporaryFile>* data) {
+    for (DataFile& file : files_) {
       RETURN_IF_ERROR(reporter->KeepGoing());
       ASSIGN_OR_RETURN(os::TemporaryFile taken, TakeFile(file, static_cast<int32_t>(data->size()), reporter));
+      file.taken_path = taken.path();
       data->push_back(std::move(taken));
     }
     return reporter->Report();
   }
 
   Result<os::TemporaryFile> TakeFile(const DataFile& file, int32_t shard, Reporter* reporter) const {
+    if (file.path.empty()) return WriteFile(shard);
     if (options_.link) {
       auto linked = os::TemporaryFile::Link(DataTarget(destination_, shard), file.path);
       if (linked.ok()) {
@@ -143,6 +234,12 @@ class Relocation {
     ASSIGN_OR_RETURN(os::TemporaryFile copy, CreateDataFile(destination_, shard));
     RETURN_IF_ERROR(CopyFile(file, reporter, &copy));
     return copy;
+  }
+
+  Result<os::TemporaryFile> WriteFile(int32_t shard) const {
+    ASSIGN_OR_RETURN(os::TemporaryFile file, CreateDataFile(destination_, shard));
+    RETURN_IF_ERROR(file.WriteAt(0, ByteView(written_)));
+    return file;
   }
 
   static Status CopyFile(const DataFile& file, Reporter* reporter, os::TemporaryFile* copy) {
@@ -200,17 +297,12 @@ class Relocation {
   }
 
   // Gives the smallest a copy in a data file that was added, where it is read from now on.
-  Status MoveSmallest(const std::vector<os::TemporaryFile>& data, const os::TemporaryFile& file, int32_t shard) {
+  Status MoveSmallest(const os::TemporaryFile& file, int32_t shard) {
     MovedRecord* const record = FindSmallest();
     if (record == nullptr) return Status();
-    const std::string& path = data[static_cast<size_t>(record->shard)].path();
-    ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, OpenFile(path, FileAccess::kRead));
-    ASSIGN_OR_RETURN(const Buffer bytes, source->Read({record->entry.offset_in_shard, record->entry.size_bytes}));
+    ASSIGN_OR_RETURN(const Buffer bytes, ReadBytes(FileOf(*record).taken_path, record->entry));
     RETURN_IF_ERROR(file.WriteAt(0, bytes.view()));
-    record->entry.shard = shard;
-    record->entry.offset_in_shard = 0;
-    record->shard = shard;
-    EncodeEntry(record->entry, &record->value);
+    Place(shard, 0, record);
     return Status();
   }
 
@@ -219,6 +311,9 @@ class Relocation {
   const std::string& destination_;
   const RelocateOptions& options_;
   std::vector<DataFile> files_;
+  std::string written_;  // The contents of the file that has no path.
+  Buffer beside_;        // What is in it besides the string: of the tensor of that key, if it isn't empty.
+  std::string beside_key_;
 };
 
 }  // namespace
@@ -241,8 +336,28 @@ Status CheckDestination(const std::string& prefix) {
 }
 
 Status Relocate(const std::vector<StoredIndex>& sources, std::vector<MovedRecord> records,
-                const std::string& destination, const RelocateOptions& options) {
-  return Relocation(sources, std::move(records), destination, options).Run();
+                const std::string& destination, const RelocateOptions& options, std::optional<NewString> added) {
+  return Relocation(sources, std::move(records), destination, options).Run(std::move(added));
+}
+
+Result<NewBundle> RelocateInPlace(StoredIndex source, std::vector<MovedRecord> records, NewString added,
+                                  const RelocateOptions& options) {
+  // What the bundle's functions refer to.
+  struct Kept {
+    Kept(StoredIndex source, std::vector<MovedRecord> records, const RelocateOptions& given)
+        : sources{std::move(source)},
+          options(given),
+          relocation(sources, std::move(records), sources[0].prefix, options) {}
+    std::vector<StoredIndex> sources;
+    RelocateOptions options;
+    Relocation relocation;
+  };
+  const auto kept = std::make_shared<Kept>(std::move(source), std::move(records), options);
+  ASSIGN_OR_RETURN(NewBundle bundle, kept->relocation.MakeInPlace(std::move(added)));
+  bundle.encode_index = [kept, encode = std::move(bundle.encode_index)](int32_t num_shards) {
+    return encode(num_shards);
+  };
+  return bundle;
 }
 
 }  // namespace tensorbundle

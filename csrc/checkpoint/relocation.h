@@ -5,9 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "checkpoint/commit.h"
 #include "checkpoint/stored_index.h"
 #include "tensorbundle/checkpoint.h"
 #include "tensorbundle/entry.h"
@@ -32,6 +34,12 @@ Result<MovedRecord> MoveRecord(const std::vector<StoredIndex>& sources, size_t s
 // kInvalidArgument unless a checkpoint can have this prefix.
 Status CheckDestination(const std::string& prefix);
 
+// A scalar string that is written anew, into a data file of its own.
+struct NewString {
+  std::string key;
+  std::string value;
+};
+
 struct RelocateOptions {
   bool link = false;  // Data files become further names of the old ones, where that can be, and not copies.
   bool durable = true;
@@ -45,9 +53,18 @@ struct RelocateOptions {
 // of a source meanwhile.
 //
 // REQUIRES: keys ascend strictly, CheckDestination is ok, and the sources agree in their headers but for the number of
-// data files.
+// data files. None of the records has the key of `added`, and with it the byte order is the host's.
 Status Relocate(const std::vector<StoredIndex>& sources, std::vector<MovedRecord> records,
-                const std::string& destination, const RelocateOptions& options);
+                const std::string& destination, const RelocateOptions& options,
+                std::optional<NewString> added = std::nullopt);
+
+// The same for `source` itself, as CommitUpdate makes it: its data files get further names, where that can be, and are
+// copied where not.
+//
+// So that the number of data files does not grow from one edit to the next, one that is a single small tensor's goes
+// into that of `added` where this keeps the numbers apart.
+Result<NewBundle> RelocateInPlace(StoredIndex source, std::vector<MovedRecord> records, NewString added,
+                                  const RelocateOptions& options);
 
 }  // namespace tensorbundle
 

@@ -33,6 +33,12 @@ class Save {
   virtual const std::vector<Entry>& entries() const = 0;
   virtual const Entry* Find(std::string_view name) const = 0;
   virtual Status Problem(const Entry& entry) const = 0;
+  // The same tensors under other names, in the order of these; `positions` gets for each the position that it has here.
+  // Null for a format that knows no object graphs. REQUIRES: one name for each of entries(), all different.
+  virtual std::unique_ptr<const Save> Renamed([[maybe_unused]] std::vector<std::string> names,
+                                              [[maybe_unused]] std::vector<size_t>* positions) const {
+    return nullptr;
+  }
 
   virtual bool CanView(const Entry& entry) const = 0;
   virtual bool Aligned(const Entry& entry) const = 0;

@@ -2,7 +2,6 @@
 
 #include "util/endian.h"
 #include "util/varint.h"
-#include "wire/reader.h"
 
 namespace tensorbundle::wire {
 
@@ -22,10 +21,30 @@ void AppendFixed32(uint32_t number, uint32_t value, std::string* message) {
   message->append(ByteView(bytes, sizeof(bytes)).AsText());
 }
 
+void AppendFixed64(uint32_t number, uint64_t value, std::string* message) {
+  tensorbundle::AppendVarint(Fixed64Tag(number), message);
+  uint8_t bytes[sizeof(value)];
+  StoreLittleEndian(value, bytes);
+  message->append(ByteView(bytes, sizeof(bytes)).AsText());
+}
+
 void AppendBytes(uint32_t number, ByteView bytes, std::string* message) {
   tensorbundle::AppendVarint(BytesTag(number), message);
   tensorbundle::AppendVarint(bytes.size(), message);
   message->append(bytes.AsText());
+}
+
+void AppendField(const Field& field, std::string* message) {
+  switch (field.type()) {
+    case WireType::kFixed32:
+      return AppendFixed32(field.number(), field.AsFixed32(), message);
+    case WireType::kFixed64:
+      return AppendFixed64(field.number(), field.scalar, message);
+    case WireType::kBytes:
+      return AppendBytes(field.number(), field.bytes, message);
+    default:
+      return AppendVarint(field.number(), field.scalar, message);
+  }
 }
 
 // Leaves one byte for the length, which is enough for nearly all nested messages.

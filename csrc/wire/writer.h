@@ -14,6 +14,7 @@
 #include <string>
 
 #include "tensorbundle/buffer.h"
+#include "wire/reader.h"
 
 namespace tensorbundle::wire {
 
@@ -24,8 +25,11 @@ void AppendVarint(uint32_t number, uint64_t value, std::string* message);
 // An int32, int64 or enum: a negative one takes ten bytes, whatever its type.
 void AppendInt(uint32_t number, int64_t value, std::string* message);
 void AppendFixed32(uint32_t number, uint32_t value, std::string* message);
+void AppendFixed64(uint32_t number, uint64_t value, std::string* message);
 // A string, bytes, or a message that is encoded already. REQUIRES: less than 2 GiB, which is all that protobuf reads.
 void AppendBytes(uint32_t number, ByteView bytes, std::string* message);
+// A field as a reader gave it.
+void AppendField(const Field& field, std::string* message);
 
 // The two ends of a nested message. What is appended between them is its contents; EndMessage takes what BeginMessage
 // returned.

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from tensorbundle._core import Entry, __version__
     from tensorbundle.checkpoint import Checkpoint, load, open
     from tensorbundle.edits import edit, merge
+    from tensorbundle.graph import ObjectGraph, ObjectNode
     from tensorbundle.lazy import LazyTensor
     from tensorbundle.manager import CheckpointManager
+    from tensorbundle.objects import save_objects
     from tensorbundle.state import CheckpointState, latest_checkpoint
     from tensorbundle.verification import Damage, VerifyReport
     from tensorbundle.writer import CheckpointWriter, save
@@ -28,6 +30,8 @@ __all__ = [
     "Damage",
     "Entry",
     "LazyTensor",
+    "ObjectGraph",
+    "ObjectNode",
     "VerifyReport",
     "__version__",
     "edit",
@@ -37,6 +41,7 @@ __all__ = [
     "merge",
     "open",
     "save",
+    "save_objects",
 ]
 
 # Public name -> the module that has it.
@@ -48,6 +53,8 @@ _HOMES = {
     "Damage": "verification",
     "Entry": "_core",
     "LazyTensor": "lazy",
+    "ObjectGraph": "graph",
+    "ObjectNode": "graph",
     "VerifyReport": "verification",
     "__version__": "_core",
     "edit": "edits",
@@ -56,6 +63,7 @@ _HOMES = {
     "merge": "edits",
     "open": "checkpoint",
     "save": "writer",
+    "save_objects": "objects",
 }
 
 

@@ -71,6 +71,13 @@ class Checkpoint:
         """Entries in key order, without those whose record cannot be understood."""
 
     def entry(self, name: str) -> Entry: ...
+    def key(self, name: str) -> str:
+        """The key that a tensor is stored under."""
+
+    def named(self, by: str) -> Checkpoint:
+        """The same checkpoint under other names: by "path", "full_name" or "key"."""
+
+    def object_graph(self) -> ObjectGraph | None: ...
     def problems(self) -> list[tuple[str, Exception]]:
         """What opening found: (name, why it cannot be read), in key order."""
 
@@ -108,6 +115,42 @@ class Checkpoint:
         progress: Callable[[int, int, str], object] | None = None,
     ) -> tuple[int, int, list[tuple[str, int | None, int | None, int | None, int | None, Exception]]]:
         """(tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why)), in key order."""
+
+@final
+class ObjectGraph:
+    """A decoded object graph; nodes are numbers."""
+
+    @staticmethod
+    def parse(record: bytes) -> ObjectGraph: ...
+    def __len__(self) -> int: ...
+    def children(self, node: int) -> list[tuple[str, int]]: ...
+    def attributes(self, node: int) -> list[tuple[str, str, str]]:
+        """(name, full name, checkpoint key) of each value."""
+
+    def slots(self, node: int) -> list[tuple[str, int, int]]:
+        """(name, node of the variable, node of the slot variable) of each slot."""
+
+    def has_checkpoint_values(self, node: int) -> bool | None: ...
+    def registered_savers(self) -> dict[int, tuple[str, str]]:
+        """(name, object name) by node."""
+
+    def path(self, node: int) -> str | None: ...
+    def path_size(self, node: int) -> int:
+        """Bytes of that path; 0 where there is none."""
+
+    def parent(self, node: int) -> int:
+        """The node that the path comes from, or -1."""
+
+    def nodes_with_attributes(self) -> list[int]: ...
+    def nodes_with_slots(self) -> list[int]: ...
+
+def encode_object_graph(
+    nodes: Iterable[tuple[list[tuple[str, int]], list[tuple[str, str, str]], list[tuple[str, int, int]], bool]],
+) -> bytes:
+    """The record of a graph; of each node children, attributes and slots as ObjectGraph gives them, and has values."""
+
+def escape_local_name(name: str) -> str:
+    """A name as a part of a path."""
 
 def from_dlpack(value: Any) -> NDArray[Any]:
     """A read-only array over the memory of another library's tensor."""

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
     from types import TracebackType
-    from typing import TypeVar
+    from typing import Literal, TypeVar
 
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from tensorbundle.graph import ObjectGraph
     from tensorbundle.lazy import LazyTensor
     from tensorbundle.progress import ProgressFunction
     from tensorbundle.selection import Patterns
@@ -43,7 +44,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
     """
 
     # Without a dictionary: a misspelt attribute is an error.
-    __slots__ = ("__weakref__", "_native", "_options", "_path", "_threads", "_verify")
+    __slots__ = ("__weakref__", "_by", "_native", "_options", "_path", "_threads", "_verify")
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         self._options = {"verify": self._verify, "mmap": mmap, "threads": threads}
         found = paths.find(path)
         self._path = found.path
+        self._by = "key"
         # By its index: a prefix may itself end like a file of another checkpoint's.
         opened = self._path if found.is_v1 else self._path + ".index"
         self._native: _core.Checkpoint | None = _core.Checkpoint.open(opened, access)
@@ -98,6 +100,54 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
     def entries(self) -> list[_core.Entry]:
         """What the index says of each tensor, in key order, apart from those whose record can't be understood."""
         return self._opened().entries()
+
+    # The objects that were saved.
+
+    @property
+    def object_graph(self) -> ObjectGraph | None:
+        """The objects that ``tf.train.Checkpoint`` or a SavedModel stored, or None where tensors were saved by name.
+
+        Raises:
+            DataLossError: The graph is damaged. The tensors can still be read.
+        """
+        from tensorbundle.graph import ObjectGraph
+
+        native = self._opened().object_graph()
+        return None if native is None else ObjectGraph(native)
+
+    def named(self, by: Literal["path", "full_name", "key"]) -> Self:
+        r"""The same checkpoint, its tensors under other names: a handle of its own, with everything that this one has.
+
+        Args:
+            by: ``"path"``: variables are named by their path through the objects, such as ``model/dense/kernel``, and
+                an optimizer's slots ``<variable>/.OPTIMIZER_SLOT/<optimizer>/<slot>``. Of the paths to a shared object
+                it is one with the fewest steps into bookkeeping (``trainable_variables`` and the like), then the
+                shortest, then the first. Other values are ``<path>/.ATTRIBUTES/<what the key has there>``.
+                ``"full_name"``: by their names in a graph of TensorFlow 1. ``"key"``: by the keys that they are stored
+                under.
+
+        Returns:
+            Every tensor of this checkpoint, once. What has no such name, or shares it, keeps its key; so do all where
+            no object graph is stored.
+
+        Raises:
+            DataLossError: The graph is damaged.
+            LimitError: The names would take far more memory than the checkpoint.
+
+        Example:
+            >>> weights = ckpt.named(by="path").load(exclude=r"\.OPTIMIZER_SLOT|^optimizer/")
+        """
+        return self._twin(_native=self._opened().named(by), _by=by)
+
+    def key(self, name: str) -> str:
+        """The key that a tensor is stored under, which :meth:`named` may have given another name.
+
+        Raises:
+            NotFoundError: There is no such tensor.
+        """
+        native = self._opened()
+        self._require(native, name)
+        return native.key(name)
 
     def problems(self) -> dict[str, Exception]:
         """Tensors that can't be read, as far as opening could tell, and why: the errors that reading them raises."""
@@ -288,21 +338,25 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
     def __copy__(self) -> Self:
         """Another handle of the same opened files, closed on its own."""
         self._opened()
+        return self._twin()
+
+    def _twin(self, **changed: Any) -> Self:
         twin = type(self).__new__(type(self))
         for name in Checkpoint.__slots__[1:]:
-            setattr(twin, name, getattr(self, name))
+            setattr(twin, name, changed[name] if name in changed else getattr(self, name))
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self._path, self._opened().identity, self._options)
+        return _reopen, (type(self), self._path, self._opened().identity, self._options, self._by)
 
     def __repr__(self) -> str:
         native = self._native
         state = "closed" if native is None else f"{len(native)} tensors"
-        return f"<tensorbundle.Checkpoint {self._path!r}: {state}>"
+        named = "" if self._by == "key" else f" named by {self._by}"
+        return f"<tensorbundle.Checkpoint {self._path!r}{named}: {state}>"
 
     def _ipython_key_completions_(self) -> list[str]:
         return self._opened().names()
@@ -381,12 +435,14 @@ def load(
         return checkpoint.load(names, include=include, exclude=exclude, out=out, copy=copy, progress=progress)
 
 
-def _reopen(kind: type[Checkpoint], path: str, identity: tuple[int, int], options: dict[str, Any]) -> Checkpoint:
+def _reopen(
+    kind: type[Checkpoint], path: str, identity: tuple[int, int], options: dict[str, Any], by: Any = "key"
+) -> Checkpoint:
     """A checkpoint from its pickle."""
     checkpoint = kind(path, **options)
     if checkpoint._opened().identity != identity:  # noqa: SLF001 - a function of the class, but for pickle
         raise errors.DataLossError(f"another save is at {path!r} now than the one that was pickled", path=path)
-    return checkpoint
+    return checkpoint if by == "key" else checkpoint.named(by)
 
 
 def _has(native: _core.Checkpoint, name: object) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Rename: TypeAlias = Iterable[tuple[Pattern, str]]
 
+_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
 
 def merge(
     prefixes: Iterable[str | os.PathLike[str]],
@@ -76,19 +78,25 @@ def edit(
     link: bool = False,
     durable: bool = True,
 ) -> str:
-    """Renames and drops tensors: only the index is rewritten, whatever the size of the checkpoint.
+    """Renames and drops tensors: only the index and the object graph are rewritten, whatever the size of the rest.
 
     Where it is, the new index takes the place of the old one at one stroke, and data files are not touched: what they
     hold of dropped tensors stays in them. With ``dst`` there is a new checkpoint, with data files of its own, and an
     old one there stays whole until it is complete, as with :func:`save`.
+
+    Names are the keys that tensors are stored under. Where an object graph has them too, as ``tf.train.Checkpoint``
+    saves it, it follows, so that objects still find their values: in a small data file of its own. Data files then get
+    new names, because their number changes, but are not copied, where files can be linked.
 
     Args:
         prefix: The checkpoint, in any form that :func:`open` takes.
         dst: The prefix of another checkpoint to make; None: edit it where it is. Data files that still hold a tensor
             are copied, sharing their blocks where the file system can do that.
         rename: ``(pattern, replacement)`` pairs, applied to each name as ``re.sub`` does, groups included, in
-            order, each to what the one before has made.
-        drop: Drops tensors in whose old name one of these patterns is found, by ``re.search``.
+            order, each to what the one before has made. The object graph keeps its name. What follows
+            ``/.ATTRIBUTES/`` in the key of an object's value has to stay: TensorFlow finds the value by it.
+        drop: Drops tensors in whose old name one of these patterns is found, by ``re.search``. Objects lose what is
+            dropped. Without its graph, ``_CHECKPOINTABLE_OBJECT_GRAPH``, a checkpoint is one of names alone.
         link: With ``dst``: the data files become further names of the old ones, where that can be, and not copies.
         durable: As for :func:`save`.
 
@@ -98,9 +106,10 @@ def edit(
     Raises:
         TypeError: A pattern or replacement that isn't over ``str``; ``rename`` is no list of pairs.
         ValueError: A pattern that is no regular expression, or applies to no tensor; two tensors with one name; a name
-            that is empty or begins with a NUL; no tensor left; ``dst`` is the checkpoint itself. Names what it is.
-        UnimplementedError: The checkpoint has an object graph, as ``tf.train.Checkpoint`` saves it, which names its
-            tensors too, and something is to change.
+            that is empty or begins with a NUL; no tensor left; ``dst`` is the checkpoint itself; a value of an object
+            that TensorFlow would not find under its new name, or is one of several tensors and parted from them. Names
+            what it is.
+        DataLossError: The index is damaged, or the object graph where it has to follow.
         FileNotFoundError: There is no such checkpoint.
         OSError: The system refuses. Everything is as it was.
 
@@ -128,11 +137,12 @@ class _Rules:
     def apply(self, names: list[str]) -> list[str | None]:
         """The new name of each, None for those to drop. A rule that applies to none is a mistake, and said."""
         dropped = self._dropped(names)
-        kept = [name for name in names if name not in dropped]
+        fixed = {*dropped, _GRAPH_KEY}
+        changed = [name for name in names if name not in fixed]
         for pattern, replacement in self._rename:
-            kept = _renamed(kept, pattern, replacement)
-        rest = iter(kept)
-        return [None if name in dropped else next(rest) for name in names]
+            changed = _renamed(changed, pattern, replacement)
+        rest = iter(changed)
+        return [(None if name in dropped else name) if name in fixed else next(rest) for name in names]
 
     def _dropped(self, names: list[str]) -> set[str]:
         dropped: set[str] = set()

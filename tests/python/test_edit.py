@@ -238,16 +238,73 @@ def test_wrong_places_are_refused(tmp_path, ckpt):
     assert files_in(tmp_path) == before
 
 
-def test_an_object_graph_keeps_its_names(tmp_path):
-    key = "w/.ATTRIBUTES/VARIABLE_VALUE"
-    prefix = write_bundle(tmp_path / "ckpt", {GRAPH: b"graph", key: np.int8(1)}).prefix
-    match = f'^tensor "{GRAPH}": the checkpoint has an object graph, which names its tensors too'
-    assert_refused(prefix, tb.errors.UnimplementedError, match, rename=[("^w/", "v/")])
-    assert_refused(prefix, tb.errors.UnimplementedError, match, drop="^w/")
-    assert_refused(prefix, tb.errors.UnimplementedError, match, drop=GRAPH)
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+OBJECTS = {"model": {"dense": {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3)}}, "step": np.int64(7)}
+
+
+def keys_in_graph(prefix: Path | str) -> dict[str, str]:
+    return dict(tb.open(prefix).object_graph.variables)
+
+
+@pytest.mark.parametrize("to_another", [False, True])
+def test_an_object_graph_follows(tmp_path, to_another):
+    source = tb.save_objects(tmp_path / "ckpt", OBJECTS)
+    edited = tb.edit(
+        source, tmp_path / "copy" if to_another else None, rename=[("^model/", "net/"), ("dense", "d")], drop="^step"
+    )
+    assert keys_in_graph(edited) == {
+        "save_counter": f"save_counter{VALUE}",
+        "model/dense/kernel": f"net/d/kernel{VALUE}",
+        "model/dense/bias": f"net/d/bias{VALUE}",
+    }
+    with tb.open(edited) as ckpt:
+        assert ckpt.verify()
+        assert ckpt.entry(GRAPH).shard == ckpt.num_shards - 1 == 1
+        assert_same_bits(ckpt.named("path")["model/dense/kernel"], OBJECTS["model"]["dense"]["kernel"], "kernel")
+    assert len(files_in(tmp_path)) == (5 if to_another else 3)
+    if to_another:
+        assert f"step{VALUE}" in tb.open(source)
+
+
+def test_arrays_outlive_an_edit_that_renames_their_file(tmp_path):
+    prefix = tb.save_objects(tmp_path / "ckpt", OBJECTS)
+    data = data_path(tmp_path / "ckpt", 0, 1)
+    number = data.stat().st_ino
+    with tb.open(prefix) as ckpt:
+        kernel = ckpt[f"model/dense/kernel{VALUE}"]
+        tb.edit(prefix, drop="bias")
+        assert not data.exists()
+        assert data_path(tmp_path / "ckpt", 0, 2).stat().st_ino == number  # Linked, not copied.
+        assert_same_bits(kernel, OBJECTS["model"]["dense"]["kernel"], "kernel")
+        assert_same_bits(ckpt[f"model/dense/bias{VALUE}"], OBJECTS["model"]["dense"]["bias"], "bias")
+
+
+def test_an_object_graph_can_be_dropped(tmp_path):
+    prefix = tb.save_objects(tmp_path / "ckpt", OBJECTS)
+    tb.edit(prefix, rename=[(f"{VALUE}$", "")], drop=GRAPH)
+    assert list(tb.open(prefix)) == ["model/dense/bias", "model/dense/kernel", "save_counter", "step"]
+    assert tb.open(prefix).object_graph is None
+    assert tb.open(prefix).num_shards == 1
+
+
+def test_what_objects_would_not_find_is_refused(tmp_path):
+    prefix = tb.save_objects(tmp_path / "ckpt", OBJECTS)
+    match = f'its new name "step" does not end with "{VALUE}", by which TensorFlow finds the value of an object'
+    assert_refused(tmp_path / "ckpt", ValueError, match, rename=[(f"^step{VALUE}$", "step")])
+    assert_refused(tmp_path / "ckpt", ValueError, "is found in no name", rename=[(GRAPH, "graph")])
+    assert keys_in_graph(prefix)["step"] == f"step{VALUE}"
+
+
+def test_a_damaged_object_graph_is_not_followed(tmp_path):
+    prefix = write_bundle(tmp_path / "ckpt", {GRAPH: b"graph", f"w{VALUE}": np.int8(1)}).prefix
+    match = f'tensor "{GRAPH}": malformed protobuf message'
+    assert_refused(prefix, tb.errors.DataLossError, match, rename=[("^w/", "v/")])
+    assert_refused(prefix, tb.errors.DataLossError, match, drop="^w/")
     # A rule may apply and change nothing.
     tb.edit(prefix, tmp_path / "copy", rename=[("^w/", "w/")])
-    assert_holds(tmp_path / "copy", {GRAPH: b"graph", key: np.int8(1)})
+    assert_holds(tmp_path / "copy", {GRAPH: b"graph", f"w{VALUE}": np.int8(1)})
+    tb.edit(prefix, drop=GRAPH)
+    assert_holds(prefix, {f"w{VALUE}": np.int8(1)})
 
 
 def test_the_index_is_edited_as_it_is_when_its_turn_has_come(tmp_path, ckpt):

@@ -24,6 +24,8 @@ NAMES = [
     "Damage",
     "Entry",
     "LazyTensor",
+    "ObjectGraph",
+    "ObjectNode",
     "VerifyReport",
     "__version__",
     "edit",
@@ -33,6 +35,7 @@ NAMES = [
     "merge",
     "open",
     "save",
+    "save_objects",
 ]
 CLASSES = [name for name in NAMES if name[0].isupper()]
 PACKAGE = Path(tb.__file__).parent

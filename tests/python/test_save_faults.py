@@ -164,6 +164,62 @@ def test_killed_before_any_call_leaves_one_save_whole(tracing_saver, tmp_path, s
     assert killed > commit - 10 > 0
 
 
+EDIT = {"rename": [["^w/", "v/"]], "drop": "^b/"}
+EDITED = {False: {"b": "b", "w": "w"}, True: {"w": "v"}}  # Path -> the start of its key.
+
+
+def edited_at(prefix: Path) -> bool:
+    """Whether the objects at a prefix are as the edit leaves them, or as they were: whole, either way."""
+    with tb.open(prefix) as ckpt:
+        assert ckpt.verify()
+        keys = {path: key.partition("/")[0] for path, key in ckpt.object_graph.variables.items()}
+        was_edited = keys == EDITED[True]
+        assert keys == EDITED[was_edited]
+        assert list(ckpt)[1:] == [f"{key}/.ATTRIBUTES/VARIABLE_VALUE" for key in sorted(keys.values())]
+        assert ckpt.named("path")["w"].tolist() == [1, 2, 3]
+        return was_edited
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@DURABLE
+def test_an_edit_of_objects_that_is_killed_leaves_them_whole(tracing_saver, tmp_path, shards, durable):
+    prefix = tmp_path / "run" / "ckpt"
+
+    def reset() -> None:
+        shutil.rmtree(prefix.parent, ignore_errors=True)
+        tb.save_objects(prefix, {"w": np.array([1, 2, 3]), "b": 4}, save_counter=None, shards=shards, durable=False)
+
+    def edit(**options: Any) -> Outcome:
+        return tracing_saver.save(prefix, 0, child={"edit": {**EDIT, "durable": durable}}, **options)
+
+    reset()
+    rehearsal = edit(trace=saving.CHANGES)
+    assert (rehearsal.signal, rehearsal.error, edited_at(prefix)) == (None, None, True)
+    saving.assert_alone(prefix)
+    index = f"{prefix}.index"
+    # Of two data files the one of a single small tensor is copied, so that one is left beside the new one.
+    assert any(call.name.startswith("link") for call in rehearsal.calls) == (shards == 1)
+    killed = Counter()
+    for position, call in enumerate(rehearsal.calls):
+        if not call.changes_something:
+            continue
+        reset()
+        outcome = edit(trace=saving.CHANGES, inject=[call.injection("signal=KILL")])
+        assert (outcome.signal, outcome.calls[-1].name) == (signal.SIGKILL, call.name)
+        was_edited = any(done.name.startswith("rename") and done.paths[-1] == index for done in outcome.calls[:-1])
+        assert edited_at(prefix) == was_edited, call
+        # What it left goes with the next edit, or save.
+        if was_edited or position % 2:
+            assert_next_save_cleans_up(prefix, 1 + position % 3)
+        else:
+            tb.edit(prefix, **EDIT)
+            assert edited_at(prefix)
+            saving.assert_alone(prefix)
+        killed[was_edited] += 1
+    assert killed[False] > 8
+    assert killed[True] > 1
+
+
 KILLS = r"""
 import itertools, os, random, signal, sys, time, warnings
 from support import saving

@@ -50,6 +50,18 @@ assert_type(ckpt.path, str)
 assert_type(ckpt.closed, bool)
 assert_type(ckpt.num_shards, int)
 
+assert_type(ckpt.named(by="path"), tb.Checkpoint)
+assert_type(ckpt.key("w"), str)
+graph = ckpt.object_graph
+assert_type(graph, tb.ObjectGraph | None)
+if graph is not None:
+    assert_type(graph.root.children, dict[str, tb.ObjectNode])
+    assert_type(graph.nodes[0], tb.ObjectNode)
+    assert_type(graph.find("a").key, str | None)
+    assert_type(graph.slots[0].variable, tb.ObjectNode)
+    assert_type(graph.tree(max_lines=None), str)
+assert_type(tb.save_objects("run/o", {"a": [1, {"b": np.zeros(2)}]}, slots={"o": {"m": {"a": 1}}}, shards=2), str)
+
 # Reading.
 out = np.zeros((2, 3), np.float32)
 assert_type(ckpt.read("w", index=(slice(None), 0), out=out, copy=True, verify=True), NDArray[Any])
@@ -126,6 +138,7 @@ tb.open("run", mmap="c")  # type: ignore[arg-type]
 tb.open("run", threads="2")  # type: ignore[arg-type]
 missing = tb.nothing  # type: ignore[attr-defined]
 ckpt["w"] = out  # type: ignore[index]
+ckpt.named("name")  # type: ignore[arg-type]
 ckpt.path = "elsewhere"  # type: ignore[misc]
 ckpt.read("w", (0,))  # type: ignore[call-arg]
 ckpt.read("w", copy="yes")  # type: ignore[arg-type]

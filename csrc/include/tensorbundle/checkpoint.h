@@ -21,6 +21,7 @@
 #include "tensorbundle/dtype.h"
 #include "tensorbundle/entry.h"
 #include "tensorbundle/export.h"
+#include "tensorbundle/object_graph.h"
 #include "tensorbundle/slice.h"
 #include "tensorbundle/status.h"
 #include "tensorbundle/string_array.h"
@@ -130,6 +131,15 @@ class TENSORBUNDLE_EXPORT Checkpoint {
   // Why a tensor cannot be read, as far as opening could tell; ok for most. REQUIRES, here and below: `entry` points
   // into entries().
   Status Problem(const Entry& entry) const;
+
+  // The graph of the objects that were saved; nullopt if none is stored, as for tensors that were saved by name.
+  // kDataLoss if it is damaged: then the tensors can still be read.
+  Result<std::optional<ObjectGraph>> ReadObjectGraph() const;
+  // The same checkpoint, its tensors named as NameTensors does by its object graph; without one, by their keys. Shares
+  // the open files. What opening found is told under the names that it was found under.
+  Result<Checkpoint> Named(NamesBy by) const;
+  // The key that a tensor is stored under: its name, but in what Named returned.
+  const std::string& Key(const Entry& entry) const;
 
   // Elements, and bytes in memory, of a tensor; 0 bytes for strings and variants.
   uint64_t NumElements(const Entry& entry) const;

@@ -63,20 +63,26 @@ struct EditOptions {
 using NameEdit =
     std::function<Result<std::vector<std::optional<std::string>>>(const std::vector<std::string_view>& names)>;
 
-// Renames and drops tensors of the checkpoint at `prefix`: in its index, and in nothing else. What data files hold of
-// dropped tensors stays in them.
+// Renames and drops tensors of the checkpoint at `prefix`: in its index, and in its object graph. What data files hold
+// of dropped tensors stays in them.
 //
-// With an empty `destination` the index is replaced where it is, and nothing can come between its reading and that.
+// With an empty `destination` the index is replaced where it is, and nothing can come between its reading and that. If
+// an object graph has to follow, it is written to a data file of its own; their number then changes, and with it the
+// names of the others, which become further names of the old ones first (where that can't be, copies).
 // Otherwise there is a new checkpoint at `destination`, with data files of its own: those that a tensor is in, copied
 // (sharing the blocks on the disk where the file system can do that) or linked.
+//
+// An object keeps its place in the graph when the key of its value changes, and loses a value that is dropped; a slot
+// that is dropped goes as a whole. The graph itself can be dropped and not renamed.
 //
 // Slices follow their tensor. Records stay as they are but for the number of the data file, which may change at another
 // prefix.
 //
 // kInvalidArgument: a name that is empty or begins with a zero byte, or that two tensors would have; no tensor is left;
-// the destination is the checkpoint itself. kUnimplemented: something is to change, and the checkpoint has an object
-// graph, which names its tensors too. Any error leaves everything as it was, with the exception that
-// CheckpointWriter::Finish has.
+// the destination is the checkpoint itself; a value of an object whose new name does not end as the old one, from
+// "/.ATTRIBUTES/" on, which is how TensorFlow finds it; tensors that are one value and would be parted. kDataLoss: the
+// index is damaged, or the object graph where it would have to be rewritten. kUnimplemented: the same in the other byte
+// order. Any error leaves everything as it was, with the exception that CheckpointWriter::Finish has.
 TENSORBUNDLE_EXPORT Status EditIndex(const std::string& prefix, const std::string& destination, const NameEdit& edit,
                                      const EditOptions& options = {});
 

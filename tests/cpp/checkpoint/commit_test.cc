@@ -311,6 +311,15 @@ TEST_F(Commit, KeepsOtherWritersOut) {
   EXPECT_EQ(ReadTensor(), "new");
 }
 
+// A bundle without data files of its own, as CommitUpdate takes it.
+std::function<Result<NewBundle>()> IndexAlone(std::function<Result<std::string>()> encode) {
+  return [encode = std::move(encode)]() -> Result<NewBundle> {
+    NewBundle bundle;
+    bundle.encode_index = [encode](int32_t) { return encode(); };
+    return bundle;
+  };
+}
+
 TEST_F(Commit, ReplacesAnIndexOverTheSameData) {
   ASSERT_TRUE(CommitBytes({"data"}).ok());
   Write(std::string("model.index") + kDead, "half an ind");
@@ -319,7 +328,7 @@ TEST_F(Commit, ReplacesAnIndexOverTheSameData) {
     return IndexOf(1, "dat");
   };
   for (const bool durable : {false, true}) {
-    ASSERT_TRUE(CommitIndex(prefix(), encode, {durable, 0, nullptr}).ok());
+    ASSERT_TRUE(CommitUpdate(prefix(), IndexAlone(encode), {durable, 0, nullptr}).ok());
     EXPECT_EQ(ReadTensor(), "dat");
   }
   EXPECT_EQ(ReadAll("model.data-00000-of-00001"), "data");
@@ -328,17 +337,17 @@ TEST_F(Commit, ReplacesAnIndexOverTheSameData) {
 TEST_F(Commit, LeavesTheOldIndexIfThereIsNoNewOne) {
   ASSERT_TRUE(CommitBytes({"data"}).ok());
   const auto encode = []() -> Result<std::string> { return Status(StatusCode::kDataLoss, "damaged"); };
-  EXPECT_EQ(CommitIndex(prefix(), encode, {}).message(), "damaged");
+  EXPECT_EQ(CommitUpdate(prefix(), IndexAlone(encode), {}).message(), "damaged");
   fs::remove(File("model.index"));
   fs::create_directories(File("model.index/in the way"));
-  EXPECT_EQ(CommitIndex(prefix(), [] { return IndexOf(1, "data"); }, {}).system_error(), EISDIR);
+  EXPECT_EQ(CommitUpdate(prefix(), IndexAlone([] { return IndexOf(1, "data"); }), {}).system_error(), EISDIR);
   EXPECT_EQ(Names(), (Texts{"model.data-00000-of-00001", "model.index"}));
 }
 
 TEST_F(Commit, SaysThatThereIsNoDirectory) {
   const auto file = CreateDataFile(File("absent/model"), 0);
   EXPECT_EQ(file.status().system_error(), ENOENT);
-  EXPECT_EQ(CommitIndex(File("absent/model"), [] { return IndexOf(1, ""); }, {}).system_error(), ENOENT);
+  EXPECT_EQ(CommitUpdate(File("absent/model"), IndexAlone([] { return IndexOf(1, ""); }), {}).system_error(), ENOENT);
 }
 
 TEST_F(Commit, NamesTemporariesAfterTheirShard) {

@@ -14,6 +14,8 @@
 #include "slices/key.h"
 #include "support/bundle_files.h"
 #include "tensorbundle/checkpoint_edits.h"
+#include "tensorbundle/checkpoint_writer.h"
+#include "tensorbundle/object_graph.h"
 
 namespace tensorbundle {
 namespace {
@@ -219,20 +221,143 @@ TEST(Edit, RefusesDestinationsThatAreNone) {
   EXPECT_EQ(ReadBytes(a), (Tensors{{"x", "X"}}));
 }
 
-TEST(Edit, LeavesNamesToAnObjectGraph) {
+// A graph of one object with two variables and a table of two tensors.
+ObjectGraph SmallGraph() {
+  ObjectGraph graph;
+  graph.nodes.resize(4);
+  graph.nodes[0].children = {{1, "w"}, {2, "b"}, {3, "t"}};
+  graph.nodes[1].attributes = {{"VARIABLE_VALUE", "", "w/.ATTRIBUTES/VARIABLE_VALUE"}};
+  graph.nodes[2].attributes = {{"VARIABLE_VALUE", "", "b/.ATTRIBUTES/VARIABLE_VALUE"}};
+  graph.nodes[3].attributes = {{"table", "", "t/.ATTRIBUTES/table"}};
+  return graph;
+}
+
+// A checkpoint of such objects, saved by the writer.
+std::string WriteObjects(const TemporaryDirectory& directory, const std::string& name,
+                         const ObjectGraph& graph = SmallGraph()) {
+  const std::string prefix = directory.File(name);
+  WriteOptions options;
+  options.alignment = 1;
+  auto writer = CheckpointWriter::Create(prefix, options);
+  EXPECT_TRUE(writer.ok());
+  for (const std::string key : {"w/.ATTRIBUTES/VARIABLE_VALUE", "b/.ATTRIBUTES/VARIABLE_VALUE",
+                                "t/.ATTRIBUTES/table-keys", "t/.ATTRIBUTES/table-values"}) {
+    EXPECT_TRUE(
+        writer->Add({key, DType::kUint8, {1}, reinterpret_cast<const uint8_t*>(key.data()), {}, false, {}}).ok());
+  }
+  const std::string record = EncodeObjectGraph(graph);
+  EXPECT_TRUE(
+      writer->Add({std::string(kObjectGraphKey), DType::kString, {}, nullptr, {}, false, {ByteView(record)}}).ok());
+  EXPECT_TRUE(writer->Finish().ok());
+  return prefix;
+}
+
+// The keys of a graph's values, in the order of the nodes.
+std::vector<std::string> KeysInGraph(const std::string& prefix) {
+  std::vector<std::string> keys;
+  const auto graph = Checkpoint::Open(prefix)->ReadObjectGraph();
+  EXPECT_TRUE(graph.ok() && graph->has_value()) << graph.status().message();
+  if (!graph.ok() || !graph->has_value()) return keys;
+  for (const ObjectGraph::Node& node : (*graph)->nodes) {
+    for (const ObjectGraph::Attribute& attribute : node.attributes) keys.push_back(attribute.checkpoint_key);
+  }
+  return keys;
+}
+
+TEST(Edit, AnObjectGraphFollows) {
+  for (const bool in_place : {true, false}) {
+    const TemporaryDirectory directory;
+    const std::string a = WriteObjects(directory, "a");
+    const auto reader = Checkpoint::Open(a);
+    const std::string destination = in_place ? "" : directory.File("b");
+    const Status status = EditIndex(a, destination,
+                                    Change({{"w/.ATTRIBUTES/VARIABLE_VALUE", "x/y/.ATTRIBUTES/VARIABLE_VALUE"},
+                                            {"b/.ATTRIBUTES/VARIABLE_VALUE", std::nullopt},
+                                            {"t/.ATTRIBUTES/table-keys", "u/.ATTRIBUTES/table-keys"},
+                                            {"t/.ATTRIBUTES/table-values", "u/.ATTRIBUTES/table-values"}}));
+    ASSERT_TRUE(status.ok()) << status.message();
+    const std::string edited = in_place ? a : destination;
+    EXPECT_EQ(KeysInGraph(edited), (std::vector<std::string>{"x/y/.ATTRIBUTES/VARIABLE_VALUE", "u/.ATTRIBUTES/table"}));
+    const auto checkpoint = Checkpoint::Open(edited);
+    EXPECT_EQ(checkpoint->num_shards(), 2);
+    EXPECT_EQ(checkpoint->Find(kObjectGraphKey)->shard, 1);
+    EXPECT_EQ(checkpoint->Read("x/y/.ATTRIBUTES/VARIABLE_VALUE")->data.view().AsText(), "w");
+    EXPECT_TRUE(checkpoint->VerifyAll()->damaged.empty());
+    EXPECT_EQ(NamesIn(directory.path()).size(), in_place ? 3u : 5u);
+    EXPECT_EQ(reader->Read("b/.ATTRIBUTES/VARIABLE_VALUE")->data.view().AsText(), "b");
+  }
+}
+
+TEST(Edit, AnObjectGraphInPlaceLinksTheData) {
   const TemporaryDirectory directory;
-  const std::string graph = "_CHECKPOINTABLE_OBJECT_GRAPH";
-  const std::string a = WriteBundle(directory, "a", Bytes({{graph, "G"}, {"x", "X"}}));
-  const std::string message = "tensor \"" + graph +
-                              "\": the checkpoint has an object graph, which names its tensors too: to rename or drop "
-                              "one, the graph would have "
-                              "to be rewritten, which is not supported yet";
-  ExpectRefused(directory, a, Change({{"x", "y"}}), StatusCode::kUnimplemented, message);
-  ExpectRefused(directory, a, Change({{"x", std::nullopt}}), StatusCode::kUnimplemented, message);
-  ExpectRefused(directory, a, Change({{graph, std::nullopt}}), StatusCode::kUnimplemented, message);
+  const std::string a = WriteObjects(directory, "a");
+  fs::create_hard_link(DataPath(a, 0, 1), directory.File("seen"));
+  ASSERT_TRUE(EditIndex(a, "", Change({{"b/.ATTRIBUTES/VARIABLE_VALUE", std::nullopt}})).ok());
+  EXPECT_TRUE(fs::equivalent(DataPath(a, 0, 2), directory.File("seen")));
+}
+
+TEST(Edit, ManyEditsOfObjectsDoNotMakeManyFiles) {
+  const TemporaryDirectory directory;
+  const std::string a = WriteObjects(directory, "a");
+  for (int i = 0; i < 12; ++i) {
+    const std::string from = std::string(i % 2 == 0 ? "w" : "v") + "/.ATTRIBUTES/VARIABLE_VALUE";
+    const std::string to = std::string(i % 2 == 0 ? "v" : "w") + "/.ATTRIBUTES/VARIABLE_VALUE";
+    ASSERT_TRUE(EditIndex(a, "", Change({{from, to}})).ok()) << i;
+    const auto checkpoint = Checkpoint::Open(a);
+    EXPECT_LE(checkpoint->num_shards(), 3) << i;
+    EXPECT_TRUE(checkpoint->VerifyAll()->damaged.empty()) << i;
+    EXPECT_EQ(checkpoint->Read(to)->data.view().AsText(), "w") << i;
+    EXPECT_EQ(NamesIn(directory.path()).size(), static_cast<size_t>(checkpoint->num_shards()) + 1) << i;
+  }
+}
+
+TEST(Edit, AnObjectGraphThatStaysIsNotWrittenAnew) {
+  const TemporaryDirectory directory;
+  ObjectGraph graph = SmallGraph();
+  graph.nodes[2].attributes.clear();
+  const std::string a = WriteObjects(directory, "a", graph);
+  ASSERT_TRUE(EditIndex(a, "", Change({{"b/.ATTRIBUTES/VARIABLE_VALUE", "unknown"}})).ok());
+  EXPECT_EQ(Checkpoint::Open(a)->num_shards(), 1);
+}
+
+TEST(Edit, AnObjectGraphCanBeDropped) {
+  const TemporaryDirectory directory;
+  const std::string a = WriteBundle(directory, "a", Bytes({{std::string(kObjectGraphKey), "G"}, {"x", "X"}}));
+  ASSERT_TRUE(EditIndex(a, "", Change({{std::string(kObjectGraphKey), std::nullopt}, {"x", "y"}})).ok());
+  EXPECT_EQ(ReadBytes(a), (Tensors{{"y", "X"}}));
+}
+
+TEST(Edit, RefusesWhatObjectsWouldNotFind) {
+  const TemporaryDirectory directory;
+  const std::string a = WriteObjects(directory, "a");
+  const std::string w = "w/.ATTRIBUTES/VARIABLE_VALUE";
+  ExpectRefused(directory, a, Change({{std::string(kObjectGraphKey), "graph"}}), StatusCode::kInvalidArgument,
+                "tensor \"_CHECKPOINTABLE_OBJECT_GRAPH\": the object graph can be dropped and not renamed: TensorFlow "
+                "looks for it by this name");
+  for (const std::string name : {"w", "w/.ATTRIBUTES/VALUE"}) {
+    ExpectRefused(directory, a, Change({{w, name}}), StatusCode::kInvalidArgument,
+                  "tensor \"" + w + "\": its new name \"" + name +
+                      "\" does not end with \"/.ATTRIBUTES/VARIABLE_VALUE\", by which TensorFlow finds the value of an "
+                      "object; drop _CHECKPOINTABLE_OBJECT_GRAPH too, and it is a checkpoint of names alone");
+  }
+  const std::string parted =
+      "tensor \"t/.ATTRIBUTES/table-values\": it is one of the tensors whose names begin with "
+      "\"t/.ATTRIBUTES/table\": they are one value of an object, so they keep a beginning in common, or go together";
+  ExpectRefused(directory, a, Change({{"t/.ATTRIBUTES/table-keys", std::nullopt}}), StatusCode::kInvalidArgument,
+                parted);
+  ExpectRefused(directory, a, Change({{"t/.ATTRIBUTES/table-keys", "u/.ATTRIBUTES/table-keys"}}),
+                StatusCode::kInvalidArgument, parted);
+}
+
+TEST(Edit, RefusesToFollowADamagedObjectGraph) {
+  const TemporaryDirectory directory;
+  const std::string a = WriteBundle(directory, "a", Bytes({{std::string(kObjectGraphKey), "G"}, {"x", "X"}}));
+  const std::string message =
+      a +
+      ": tensor \"_CHECKPOINTABLE_OBJECT_GRAPH\": an object graph is stored as a scalar string, "
+      "and this is none";
+  ExpectRefused(directory, a, Change({{"x", "y"}}), StatusCode::kDataLoss, message);
   ASSERT_TRUE(EditIndex(a, "", Change({})).ok());
-  ASSERT_TRUE(EditIndex(a, directory.File("b"), Change({})).ok());
-  EXPECT_EQ(ReadBytes(directory.File("b")), (Tensors{{graph, "G"}, {"x", "X"}}));
 }
 
 TEST(Edit, SaysWhatIsMissingOrDamaged) {

@@ -91,5 +91,18 @@ TEST(WireWriter, WritesWhatTheReaderReads) {
   EXPECT_TRUE(reader.status().ok() && nested.status().ok());
 }
 
+TEST(WireWriter, AppendsFieldsAsTheyWereRead) {
+  std::string message;
+  AppendInt(1, -1, &message);
+  AppendFixed32(2, 0x80000001, &message);
+  AppendFixed64(3, 0x8000000000000001, &message);
+  AppendBytes(4, ByteView("bytes"), &message);
+  std::string copy;
+  Reader reader{ByteView(message)};
+  while (reader.Next()) AppendField(reader.field(), &copy);
+  EXPECT_TRUE(reader.status().ok());
+  EXPECT_EQ(copy, message);
+}
+
 }  // namespace
 }  // namespace tensorbundle::wire

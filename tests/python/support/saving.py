@@ -202,7 +202,7 @@ class Saver:
             trace: The system calls to watch.
             inject: What becomes of some of them, as strace's option of this name has it.
             child: What is particular about the process: its ``directory``, its ``user``, a ``limit`` on the size of
-                files.
+                files; or ``edit``, options of ``tb.edit``, which it then calls and saves nothing.
             options: Of ``save``.
         """
         request = {"prefix": str(prefix), "number": number, "options": options, **(child or {})}
@@ -289,6 +289,7 @@ def serve() -> None:
     # What is imported on first use is so before anything is counted.
     with tempfile.TemporaryDirectory() as folder:
         save(os.path.join(folder, "ckpt"), 0)
+        tb.edit(os.path.join(folder, "ckpt"), drop="step", durable=False)
     # From Python 3.12 on about forking with threads: NumPy's linear algebra has some, which do nothing.
     warnings.simplefilter("ignore", DeprecationWarning)
     print("ready", flush=True)
@@ -317,7 +318,10 @@ def _be_child(request: Mapping[str, Any], may_go: int, say: int) -> NoReturn:
         _prepare(request)
         os.read(may_go, 1)
         try:
-            save(request["prefix"], request["number"], **request["options"])
+            if "edit" in request:
+                tb.edit(request["prefix"], **request["edit"])
+            else:
+                save(request["prefix"], request["number"], **request["options"])
         except OSError as error:
             os.write(say, json.dumps([error.errno, error.strerror, error.filename]).encode())
         status = 0
