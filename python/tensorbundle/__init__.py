@@ -10,7 +10,7 @@ Importing this package imports nothing else: NumPy and the native module come wi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tensorbundle import errors
+    from tensorbundle import errors, train
     from tensorbundle._core import Entry, __version__
     from tensorbundle.checkpoint import Checkpoint, load, open
     from tensorbundle.edits import edit, merge
@@ -42,8 +42,10 @@ __all__ = [
     "open",
     "save",
     "save_objects",
+    "train",
 ]
 
+_MODULES = frozenset({"errors", "train"})
 # Public name -> the module that has it.
 _HOMES = {
     "Checkpoint": "checkpoint",
@@ -72,8 +74,8 @@ if not TYPE_CHECKING:  # Or a checker would take any name for one of these.
     def __getattr__(name: str) -> object:
         import importlib
 
-        if name == "errors":
-            return importlib.import_module("tensorbundle.errors")
+        if name in _MODULES:
+            return importlib.import_module(f"{__name__}.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

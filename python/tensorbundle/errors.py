@@ -16,6 +16,7 @@ __all__ = [
     "LimitError",
     "NotFoundError",
     "OpError",
+    "OutOfRangeError",
     "TagsNotFoundError",
     "TensorBundleError",
     "UnimplementedError",
@@ -71,6 +72,12 @@ class DataLossError(TensorBundleError, ValueError):
     """The bytes contradict the format or a checksum: the file is damaged, or is something else."""
 
     error_code = 15  # DATA_LOSS
+
+
+class OutOfRangeError(DataLossError, IndexError):
+    """A file ends before what should be in it. Raised by ``tensorbundle.train``; TensorFlow raises ``IndexError``."""
+
+    error_code = 11  # OUT_OF_RANGE
 
 
 class UnimplementedError(TensorBundleError, NotImplementedError):
