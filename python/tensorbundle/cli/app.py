@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import tensorbundle
-from tensorbundle.cli import demo, ls, verify
+from tensorbundle.cli import demo, inspect_checkpoint, ls, verify
 from tensorbundle.cli.output import printable
 
 
@@ -66,4 +66,5 @@ def app() -> None:
 
 app.add_command(ls.command)
 app.add_command(verify.command)
+app.add_command(inspect_checkpoint.command)
 app.add_command(demo.command)

@@ -54,10 +54,17 @@ def parse_size(_ctx: click.Context, _parameter: click.Parameter, value: str) -> 
 
 
 @contextlib.contextmanager
-def opened(path: str, threads: int | None = None) -> Iterator[tensorbundle.Checkpoint]:
-    """The checkpoint; what opening finds is for the command to tell, not for a warning."""
+def quietly() -> Iterator[None]:
+    """A context in which opening a damaged checkpoint gives no warning: the command tells what it meets."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", tensorbundle.errors.DamageWarning)
+        yield
+
+
+@contextlib.contextmanager
+def opened(path: str, threads: int | None = None) -> Iterator[tensorbundle.Checkpoint]:
+    """The checkpoint; what opening finds is for the command to tell, not for a warning."""
+    with quietly():
         checkpoint = tensorbundle.open(path, threads=threads)
     with checkpoint:
         yield checkpoint

@@ -51,7 +51,7 @@ class CheckpointReader:
 
         Raises:
             NotFoundError: There is no such tensor.
-            DataLossError: It is damaged; if its file is cut off, an ``OutOfRangeError``, which is an ``IndexError`` too.
+            DataLossError: It is damaged. An ``OutOfRangeError``, also an ``IndexError``, if its file is cut off.
             OpError: A data file is missing or can't be read.
         """
         name = _as_name(tensor_str)
