@@ -31,7 +31,7 @@ def _switch(name: str, help_text: str) -> Callable[[Any], Any]:
     "--printoptions", multiple=True, metavar="OPTION=VALUE", help="Print options of NumPy; several may follow."
 )
 @click.argument("more_printoptions", nargs=-1, metavar="")
-def command(
+def command(  # noqa: PLR0917 - an argument for each option
     file_name: str,
     tensor_name: str,
     all_tensors: bool,
@@ -51,11 +51,11 @@ def command(
         raise click.UsageError(
             f"unexpected argument {more_printoptions[0]!r}: the checkpoint is given with --file_name"
         )
-    for option in (*printoptions, *more_printoptions):
-        try:
+    try:
+        for option in (*printoptions, *more_printoptions):
             inspect_checkpoint.parse_numpy_printoption(option)
-        except argparse.ArgumentTypeError as error:
-            raise click.BadParameter(str(error), param_hint="--printoptions") from None
+    except argparse.ArgumentTypeError as error:
+        raise click.BadParameter(str(error), param_hint="--printoptions") from None
     texts = inspect_checkpoint.described(
         file_name,
         tensor_name,

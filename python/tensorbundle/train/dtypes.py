@@ -111,8 +111,8 @@ class DType:
 
     @property
     def is_numeric(self) -> bool:
-        """True for what one can calculate with."""
-        return not self.is_bool and self.name not in _OBJECTS
+        """True for numbers, apart from those types that TensorFlow got after ``uint64``: it doesn't count them."""
+        return not self.is_bool and self.name not in _OBJECTS and self.as_datatype_enum <= 23
 
     @property
     def is_numpy_compatible(self) -> bool:

@@ -41,7 +41,7 @@ class CheckpointReader:
 
     def has_tensor(self, tensor_str: str | bytes) -> bool:
         """True if there is a tensor of that name."""
-        return _as_name(tensor_str) in self.checkpoint
+        return as_name(tensor_str) in self.checkpoint
 
     def get_tensor(self, tensor_str: str | bytes) -> Any:
         """Reads one tensor, and compares its checksum.
@@ -54,7 +54,7 @@ class CheckpointReader:
             DataLossError: It is damaged. An ``OutOfRangeError``, also an ``IndexError``, if its file is cut off.
             OpError: A data file is missing or can't be read.
         """
-        name = _as_name(tensor_str)
+        name = as_name(tensor_str)
         try:
             array = self.checkpoint.read(name, copy=True)
         except (OSError, tb.errors.OpError) as error:
@@ -90,7 +90,12 @@ def as_path(path: str | bytes | os.PathLike[str]) -> str:
     return os.fsdecode(path)
 
 
-def _as_name(name: str | bytes) -> str:
+def as_name(name: str | bytes) -> str:
+    """The name of a tensor as text; bytes that are no UTF-8 become lone surrogates.
+
+    Raises:
+        TypeError: It is neither text nor bytes.
+    """
     if isinstance(name, bytes):
         return name.decode("utf-8", "surrogateescape")
     if not isinstance(name, str):

@@ -71,16 +71,16 @@ def _keep(new: _Kept) -> None:
 
 
 def _from_root(path: str) -> str:
-    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    return path if os.path.isabs(path) or not path else os.path.join(os.getcwd(), path)
 
 
 def _guessed_files(path: str) -> tuple[str, ...]:
     """The files of the usual checkpoint: a prefix, and one data file."""
-    return _deciding(path) + _bundle(path, 1)
+    return _deciding(path) + _saved(path, 1)
 
 
 def _files(path: str, opened: CheckpointReader) -> tuple[str, ...]:
-    return _deciding(path) + _bundle(opened.checkpoint.path, opened.checkpoint.num_shards)
+    return _deciding(path) + _saved(opened.checkpoint.path, opened.checkpoint.num_shards)
 
 
 def _deciding(path: str) -> tuple[str, ...]:
@@ -88,8 +88,11 @@ def _deciding(path: str) -> tuple[str, ...]:
     return path, f"{path}.index", os.path.join(path, "checkpoint")
 
 
-def _bundle(prefix: str, shards: int) -> tuple[str, ...]:
-    return f"{prefix}.index", *(f"{prefix}.data-{shard:05d}-of-{shards:05d}" for shard in range(shards))
+def _saved(path: str, shards: int) -> tuple[str, ...]:
+    """The files that a checkpoint may have, in either format."""
+    name, shard, count = path.rpartition("-?????-of-")
+    v1 = [f"{name}-{number:05d}-of-{count}" for number in range(shards)] if shard else [path]
+    return f"{path}.index", *(f"{path}.data-{number:05d}-of-{shards:05d}" for number in range(shards)), *v1
 
 
 def _identity(files: Iterable[str]) -> _Identity:

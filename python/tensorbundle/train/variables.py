@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorbundle as tb
 from tensorbundle.train import recent
-from tensorbundle.train.reader import CheckpointReader, as_path
+from tensorbundle.train.reader import CheckpointReader, as_name, as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def list_variables(ckpt_dir_or_file: str | bytes | os.PathLike[str]) -> list[tup
     return sorted(_recent(ckpt_dir_or_file).get_variable_to_shape_map().items())
 
 
-def load_variable(ckpt_dir_or_file: str | bytes | os.PathLike[str], name: str) -> Any:
+def load_variable(ckpt_dir_or_file: str | bytes | os.PathLike[str], name: str | bytes) -> Any:
     """Reads one tensor.
 
     The checkpoint stays open for the next call, which uses it again if its files are what they were.
@@ -52,7 +52,7 @@ def load_variable(ckpt_dir_or_file: str | bytes | os.PathLike[str], name: str) -
         NotFoundError: There is no such tensor.
         ValueError, DataLossError, OpError: As :func:`load_checkpoint` and :meth:`CheckpointReader.get_tensor`.
     """
-    return _recent(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))
+    return _recent(ckpt_dir_or_file).get_tensor(as_name(name).removesuffix(":0"))
 
 
 def _recent(path: str | bytes | os.PathLike[str]) -> CheckpointReader:

@@ -1,0 +1,204 @@
+"""``tensorbundle.train.as_tensorflow``: what an unmodified program finds, and what is left of it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import threading
+
+import numpy as np
+import pytest
+from support.processes import run_python
+
+import tensorbundle as tb
+
+
+@pytest.fixture(autouse=True)
+def without_tensorflow(monkeypatch):
+    """TensorFlow isn't imported, whatever other tests have done."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture
+def prefix(tmp_path) -> str:
+    tb.save(tmp_path / "ckpt", {"w": np.arange(6, dtype=np.float32), "step": 1, "s": b"text"})
+    return str(tmp_path / "ckpt")
+
+
+def traces():
+    return [name for name in sys.modules if name.partition(".")[0] == "tensorflow"], list(sys.meta_path)
+
+
+def test_program_reads_a_checkpoint(prefix):
+    with tb.train.as_tensorflow() as given:
+        import tensorflow as tf
+
+        assert tf is given
+        assert tf.train.list_variables(prefix) == [("s", []), ("step", []), ("w", [6])]
+        assert tf.train.load_variable(prefix, "w:0").tolist() == [0, 1, 2, 3, 4, 5]
+        reader = tf.compat.v1.train.NewCheckpointReader(prefix)
+        assert reader.get_variable_to_dtype_map()["w"] == tf.float32 == tf.dtypes.float32
+        with pytest.raises(tf.errors.NotFoundError), tf.device("/CPU:0"):
+            reader.get_tensor("nothing")
+        assert tf.__version__.split(".")[0] == "2"
+
+
+def test_submodules_that_readers_import(prefix):
+    with tb.train.as_tensorflow():
+        import tensorflow.compat.v1 as tf
+        from tensorflow.io import gfile
+        from tensorflow.python import pywrap_tensorflow
+        from tensorflow.python.framework import errors_impl
+        from tensorflow.python.tools.inspect_checkpoint import print_tensors_in_checkpoint_file
+        from tensorflow.python.training import checkpoint_utils, py_checkpoint_reader
+
+        tf.disable_v2_behavior()
+        assert py_checkpoint_reader.NewCheckpointReader(prefix).get_tensor("step") == 1
+        assert pywrap_tensorflow.NewCheckpointReader(prefix).has_tensor("w")
+        assert checkpoint_utils.load_variable(prefix, "s") == b"text"
+        assert errors_impl.OpError is tb.errors.OpError
+        assert gfile.exists(f"{prefix}.index")
+        assert tf.gfile.Exists(f"{prefix}.index")
+        assert callable(print_tensors_in_checkpoint_file)
+
+
+def test_what_is_missing_says_what_this_is():
+    with tb.train.as_tensorflow() as tf:
+        with pytest.raises(
+            AttributeError, match=r"^module 'tensorflow' has no attribute 'keras': this is tensorbundle's"
+        ):
+            tf.keras  # noqa: B018
+        with pytest.raises(AttributeError, match=r"'tensorflow.compat.v1' has no attribute 'Session': this is"):
+            tf.compat.v1.Session()
+        with pytest.raises(ModuleNotFoundError, match=r"^No module named 'tensorflow.keras': this is tensorbundle's"):
+            importlib.import_module("tensorflow.keras")
+        with pytest.raises(ImportError, match=r"cannot import name 'keras' from 'tensorflow' \(.*stand_in"):
+            from tensorflow import keras  # noqa: F401
+        assert not hasattr(tf, "constant")
+
+
+def test_nothing_is_left():
+    before = traces()
+    with tb.train.as_tensorflow():
+        assert importlib.util.find_spec("tensorflow") is not None
+        assert traces() != before
+    assert traces() == before
+    with pytest.raises(ZeroDivisionError), tb.train.as_tensorflow():
+        raise ZeroDivisionError
+    assert traces() == before
+
+
+def test_blocks_nest_and_threads_share():
+    before = traces()
+    with tb.train.as_tensorflow() as outer:
+        with tb.train.as_tensorflow() as inner:
+            assert inner is outer
+        assert sys.modules["tensorflow"] is outer
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(importlib.import_module("tensorflow")))
+        thread.start()
+        thread.join()
+        assert seen == [outer]
+    assert traces() == before
+
+
+def test_last_thread_to_leave_takes_it_away():
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with tb.train.as_tensorflow():
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=other)
+    with tb.train.as_tensorflow():
+        thread.start()
+        assert entered.wait(60)
+    assert "tensorflow" in sys.modules
+    leave.set()
+    thread.join()
+    assert "tensorflow" not in sys.modules
+
+
+def test_real_tensorflow_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow.python", sys)
+    before = traces()
+    with pytest.raises(RuntimeError, match=r"TensorFlow itself has been imported \('tensorflow.python' is in"):
+        tb.train.as_tensorflow().__enter__()
+    assert traces() == before
+
+
+def test_a_forbidden_import_is_forbidden_again(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with tb.train.as_tensorflow():
+        import tensorflow as tf
+
+        assert tf.float32.size == 4
+    assert sys.modules["tensorflow"] is None
+
+
+def test_files_by_gfile(tmp_path, prefix):
+    with tb.train.as_tensorflow() as tf:
+        gfile = tf.io.gfile
+        assert (gfile.isdir(tmp_path), gfile.isdir(prefix), gfile.exists(prefix)) == (True, False, False)
+        names = ["ckpt.data-00000-of-00001", "ckpt.index"]
+        assert sorted(gfile.listdir(tmp_path)) == names
+        expected = [str(tmp_path / name) for name in names]
+        assert sorted(gfile.glob(f"{prefix}*")) == sorted(gfile.glob([f"{prefix}.d*", f"{prefix}.i*"])) == expected
+        with pytest.raises(tf.errors.NotFoundError, match="Could not find directory"):
+            gfile.listdir(prefix)
+
+
+def test_variables_of_a_saved_model(tmp_path):
+    (tmp_path / "variables").mkdir()
+    tb.save(tmp_path / "variables/variables", {"scope/w": np.ones((2, 3), np.float32), "step": np.int64(7)})
+    with tb.train.as_tensorflow() as tf:
+        assert not tf.saved_model.contains_saved_model(tmp_path)
+        with pytest.raises(OSError, match="SavedModel file does not exist at"):
+            tf.saved_model.load(str(tmp_path))
+        (tmp_path / "saved_model.pb").touch()
+        assert tf.saved_model.contains_saved_model(str(tmp_path))
+        model = tf.saved_model.load(str(tmp_path), tags=["serve"])
+        weight, step = model.variables
+        assert (weight.name, weight.dtype, weight.shape) == ("scope/w:0", tf.float32, [2, 3])
+        assert (weight.shape.as_list(), weight.shape.rank, len(weight)) == ([2, 3], 2, 2)
+        assert weight.numpy().tolist() == np.asarray(weight).tolist() == [[1, 1, 1], [1, 1, 1]]
+        assert type(step.numpy()) is np.int64
+        with pytest.raises(AttributeError, match="has variables, and no 'signatures'"):
+            model.signatures  # noqa: B018
+
+
+def test_casts(prefix):
+    with tb.train.as_tensorflow() as tf:
+        cast = tf.dtypes.cast
+        assert cast(tf.train.load_variable(prefix, "w"), tf.int32).numpy().tolist() == [0, 1, 2, 3, 4, 5]
+        assert cast([1.7, -1.7], tf.int32).numpy().tolist() == [1, -1]
+        assert cast([1 + 2j], "float32").numpy().tolist() == [1]
+        assert cast([0, 2], tf.bool).numpy().tolist() == [False, True]
+        assert cast(cast(1.5, tf.bfloat16), tf.float32).numpy() == np.float32(1.5)
+        assert type(tf.cast(3, tf.float16).numpy()) is np.float16
+        with pytest.raises(tf.errors.UnimplementedError, match="Cast string to float32 is not supported"):
+            cast(b"x", tf.float32)
+
+
+def test_every_class_of_errors_can_be_named():
+    with tb.train.as_tensorflow() as tf:
+        kinds = [value for name, value in vars(tf.errors).items() if name.endswith("Error")]
+        assert len(kinds) == 17
+        assert all(issubclass(kind, tf.errors.OpError) for kind in kinds)
+        assert tf.errors.InvalidArgumentError.error_code == tf.errors.INVALID_ARGUMENT == 3
+        assert tf.errors.ResourceExhaustedError is tb.errors.LimitError
+
+
+def test_works_in_a_fresh_process(prefix):
+    program = """
+import sys
+sys.modules["tensorflow"] = None
+import tensorbundle as tb
+with tb.train.as_tensorflow():
+    import tensorflow as tf
+    print(tf.train.load_variable(sys.argv[1], "step"))
+"""
+    assert run_python(program, prefix) == "1\n"
