@@ -108,6 +108,24 @@ CASES = {
         {"tensorbundle": "rows.tensorbundle", "TensorFlow": "rows.tensorflow"},
         (Below("seconds", 0.001),),
     ),
+    "train_dtypes": Case(
+        "`get_variable_to_dtype_map` of 2,000 variables, reader open",
+        "variables",
+        {"tensorbundle": "train.tensorbundle_dtypes", "TensorFlow": "train.tensorflow_dtypes"},
+        (Faster("TensorFlow", 5),),
+    ),
+    "train_list": Case(
+        "`list_variables` of 2,000 variables",
+        "variables",
+        {"tensorbundle": "train.tensorbundle_list", "TensorFlow": "train.tensorflow_list"},
+        (Faster("TensorFlow", 5),),
+    ),
+    "train_variables": Case(
+        "`load_variable` of each of 2,000 variables, one after the other",
+        "variables",
+        {"tensorbundle": "train.tensorbundle_variables", "TensorFlow": "train.tensorflow_variables"},
+        (Faster("TensorFlow", 5),),
+    ),
     "memory": Case(
         "Memory beside the page cache for 1.33 GB as views",
         "bert",

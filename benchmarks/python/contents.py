@@ -17,6 +17,7 @@ class Sizes:
         layers, hidden, words: Of the model; its file is shaped like BERT's.
         tensors: How many tiny tensors.
         strings: How many short strings.
+        variables: How many variables the calls of ``tf.train`` meet.
         rows: How many rows of 4 KiB the large variable has.
     """
 
@@ -26,15 +27,25 @@ class Sizes:
     words: int
     tensors: int
     strings: int
+    variables: int
     rows: int
 
 
 SIZES = {
     sizes.name: sizes
     for sizes in (
-        Sizes("full", layers=24, hidden=1024, words=30522, tensors=200_000, strings=1_000_000, rows=262_144),
-        Sizes("quick", layers=6, hidden=512, words=30522, tensors=5_000, strings=25_000, rows=16_384),
-        Sizes("tiny", layers=1, hidden=8, words=30, tensors=50, strings=60, rows=64),
+        Sizes(
+            "full",
+            layers=24,
+            hidden=1024,
+            words=30522,
+            tensors=200_000,
+            strings=1_000_000,
+            variables=2_000,
+            rows=262_144,
+        ),
+        Sizes("quick", layers=6, hidden=512, words=30522, tensors=5_000, strings=25_000, variables=200, rows=16_384),
+        Sizes("tiny", layers=1, hidden=8, words=30, tensors=50, strings=60, variables=20, rows=64),
     )
 }
 
@@ -67,6 +78,11 @@ def tiny_tensors(sizes):
     for name, shape in itertools.islice(names, sizes.tensors - len(tensors)):
         tensors[name] = random.standard_normal(shape, np.float32) if shape else np.asarray(np.float32(random.random()))
     return tensors
+
+
+def variables(sizes):
+    """As many small variables as a large model has."""
+    return tiny_tensors(dataclasses.replace(sizes, tensors=sizes.variables))
 
 
 def short_strings(sizes):
@@ -113,4 +129,5 @@ CONTENTS = {
     "tiny_tensors": tiny_tensors,
     "short_strings": short_strings,
     "large_variable": large_variable,
+    "variables": variables,
 }

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / "benchmarks").is_dir(), reason="no benchmarks here: not a checkout"),
 ]
 
-CASES = 19
+CASES = 22
 MODULES = ("answers", "cases", "contents", "goals", "harness", "memory", "report", "rival_process", "run")
 
 
@@ -84,6 +84,9 @@ def test_every_case_runs_and_every_rival_answers_right(results: dict[str, Any]):
         "many": {"tensorbundle", "TensorFlow"},
         "strings": {"tensorbundle", "TensorFlow"},
         "rows": {"tensorbundle", "TensorFlow"},
+        "train_dtypes": {"tensorbundle", "TensorFlow"},
+        "train_list": {"tensorbundle", "TensorFlow"},
+        "train_variables": {"tensorbundle", "TensorFlow"},
         "memory": {"tensorbundle"},
         "save": {"tensorbundle", "SaveV2"},
         "save_shards": {"tensorbundle", "SaveV2"},
@@ -120,7 +123,7 @@ def test_results_say_what_a_reader_must_know(results: dict[str, Any]):
 
 def test_nothing_is_left_of_what_was_saved(directory: Path, results: dict[str, Any]):
     assert {path.name.split(".")[0] for path in directory.iterdir()} == {
-        *("bert", "tiny_tensors", "short_strings", "large_variable", "plain_pass")
+        *("bert", "tiny_tensors", "short_strings", "large_variable", "plain_pass", "variables")
     }
 
 
