@@ -119,10 +119,10 @@ DIFFERENCES = {
         "the plain integer, which the arrays have in both",
         "it should be the arrays' type",
     ),
-    "quantized types of V1": Difference(
-        "reading a tensor of `qint8` and its like from a checkpoint of format V1",
+    "types of V1": Difference(
+        "reading `half`, `qint8` and its like from a checkpoint of format V1",
         "`UnimplementedError`",
-        "plain integers, as from format V2",
+        "arrays, as from format V2",
         "they are there",
     ),
     "state as an object": Difference(

@@ -220,6 +220,8 @@ def _of_numpy(value: object) -> DType | None:
 
     if value is None:  # NumPy takes it for float64.
         return None
+    if value is float:  # As TensorFlow takes numbers of Python's.
+        return BY_NAME["float32"]
     try:
         dtype = np.dtype(value)  # type: ignore[call-overload]
     except TypeError:
