@@ -93,11 +93,8 @@ Status BlockJob::WalkBlock(const Task& task, ByteView contents, const OnFailure&
   Status damage = cursor.Enter(contents);
   while (damage.ok() && next < task.end && cursor.Next()) {
     const std::string_view key = cursor.key().AsText();
-    for (; next < task.end && records_[next].key < key; ++next) {
-      RETURN_IF_ERROR(Fail(next, Missing(next), {}, on_failure));
-    }
-    for (; next < task.end && records_[next].key == key; ++next) {
-      Status status = Decode(next, cursor.value());
+    for (; next < task.end && records_[next].key <= key; ++next) {
+      Status status = records_[next].key == key ? Decode(next, cursor.value()) : Missing(next);
       if (!status.ok()) RETURN_IF_ERROR(Fail(next, std::move(status), {}, on_failure));
     }
   }

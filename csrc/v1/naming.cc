@@ -9,10 +9,7 @@ namespace tensorbundle::v1 {
 namespace {
 
 constexpr size_t kDigits = 5;
-constexpr std::string_view kAnyNumber =
-    "-"
-    "?????"
-    "-of-";  // In one piece it would have a trigraph.
+constexpr std::string_view kAnyNumber = "-\?\?\?\?\?-of-";  // Escaped: it would have a trigraph.
 
 }  // namespace
 
@@ -22,8 +19,8 @@ std::optional<std::vector<std::string>> ShardsOf(std::string_view path) {
   const std::string_view rest = path.substr(0, path.size() - kDigits);
   const std::string_view name = rest.substr(0, rest.size() - kAnyNumber.size());
   int32_t num_shards = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + kDigits, num_shards);
-  const bool is_number = error == std::errc() && end == digits.data() + kDigits && num_shards > 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), num_shards);
+  const bool is_number = error == std::errc() && end == digits.data() + digits.size() && num_shards > 0;
   if (!is_number || rest.substr(name.size()) != kAnyNumber) return std::nullopt;
   std::vector<std::string> shards;
   for (int32_t shard = 0; shard < num_shards; ++shard) {

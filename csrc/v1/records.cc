@@ -60,23 +60,24 @@ Status WrongCount(uint64_t found, uint64_t expected, const char* relation) {
                    std::to_string(expected));
 }
 
-// Calls visit(const wire::Field&) for each field of every TensorProto in a record. Messages that are stored twice are
-// one after the other, which is how protobuf joins them.
+// Calls visit(const wire::Field&) for each field of a message.
+template <typename Visit>
+Status VisitFields(ByteView message, size_t origin, const Visit& visit) {
+  wire::Reader reader(message, origin);
+  while (reader.Next()) RETURN_IF_ERROR(visit(reader.field()));
+  return reader.status();
+}
+
+// The same for each field of every TensorProto in a record. Messages that are stored twice are one after the other,
+// which is how protobuf joins them.
 template <typename Visit>
 Status VisitTensorFields(ByteView record, const Visit& visit) {
-  wire::Reader slices(record);
-  while (slices.Next()) {
-    if (slices.field().tag != wire::BytesTag(kData)) continue;
-    wire::Reader slice(slices.field().bytes, slices.field().offset);
-    while (slice.Next()) {
-      if (slice.field().tag != wire::BytesTag(kTensor)) continue;
-      wire::Reader tensor(slice.field().bytes, slice.field().offset);
-      while (tensor.Next()) RETURN_IF_ERROR(visit(tensor.field()));
-      RETURN_IF_ERROR(tensor.status());
-    }
-    RETURN_IF_ERROR(slice.status());
-  }
-  return slices.status();
+  const auto visit_slice = [&](const wire::Field& field) {
+    return field.tag == wire::BytesTag(kTensor) ? VisitFields(field.bytes, field.offset, visit) : Status();
+  };
+  return VisitFields(record, 0, [&](const wire::Field& field) {
+    return field.tag == wire::BytesTag(kData) ? VisitFields(field.bytes, field.offset, visit_slice) : Status();
+  });
 }
 
 // Takes the fields of a record in their order, and stores the numbers in them.
