@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -345,16 +344,18 @@ except KeyboardInterrupt:
     assert files_in(ckpt.parent) == before
 
 
-def test_many_tensors_are_renamed_in_no_time(tmp_path):
-    names = [f"layer_{number % 97:03d}/weight_{number:06d}" for number in range(200_000)]
+def test_renaming_many_tensors_reads_and_writes_no_data(tmp_path):
+    names = [f"layer_{number % 97:03d}/weight_{number:06d}" for number in range(20_000)]
     tb.save(tmp_path / "ckpt", [(name, np.float32(number)) for number, name in enumerate(names)], durable=False)
-    seconds = []
+    data = tmp_path / "ckpt.data-00000-of-00001"
+    before = data.stat()
+    data.chmod(0)
     for number in range(3):
-        start = time.process_time()
         tb.edit(tmp_path / "ckpt", rename=[(r"^\w+_(\d+)/", rf"block{number}_\1/")], drop=rf"{number}\d99$")
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.9, seconds
+    data.chmod(before.st_mode)
+    after = data.stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (before.st_ino, before.st_mtime_ns, 1)
     with tb.open(tmp_path / "ckpt") as ckpt:
-        assert len(ckpt) == 200_000 - 600
+        assert len(ckpt) == 20_000 - 60
         assert ckpt["block2_005/weight_000005"] == 5
         assert ckpt.verify()
