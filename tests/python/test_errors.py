@@ -18,6 +18,7 @@ CLASSES = {
     errors.NotFoundError: (5, KeyError),
     errors.TagsNotFoundError: (5, RuntimeError),
     errors.DataLossError: (15, ValueError),
+    errors.OutOfRangeError: (11, IndexError),
     errors.UnimplementedError: (12, NotImplementedError),
     errors.LimitError: (8, ValueError),
     errors.BuilderError: (9, AssertionError),
