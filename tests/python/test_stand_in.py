@@ -170,6 +170,16 @@ def test_variables_of_a_saved_model(tmp_path):
             model.signatures  # noqa: B018
 
 
+def test_variables_of_objects_have_their_full_names(tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").touch()
+    tb.save_objects(tmp_path / "variables/variables", {"layer": {"w": np.ones(2, np.float32)}})
+    with tb.train.as_tensorflow() as tf:
+        named = tb.open(tmp_path).named(by="full_name")
+        names = [variable.name for variable in tf.saved_model.load(str(tmp_path)).variables]
+    assert names == [f"{name}:0" for name in named if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+
+
 def test_casts(prefix):
     with tb.train.as_tensorflow() as tf:
         cast = tf.dtypes.cast

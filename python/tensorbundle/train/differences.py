@@ -161,6 +161,12 @@ DIFFERENCES = {
         "`TypeError`",
         "no caller means that",
     ),
+    "variables of a SavedModel": Difference(
+        "`tf.saved_model.load(directory).variables`, inside `as_tensorflow()`",
+        "what the model lists as `variables`, under the names of its graph; an `AttributeError` if it lists none",
+        "every variable, under its full name where the checkpoint has it, else under its key",
+        "the graph isn't read",
+    ),
     "warnings about deprecation": Difference(
         "the functions that TensorFlow deprecates",
         "a line in its log",

@@ -50,6 +50,7 @@ def load(export_dir: str | os.PathLike[str], tags: Any = None, options: Any = No
         )
         raise OSError(found)
     reader = CheckpointReader(export_dir)
+    reader.checkpoint = reader.checkpoint.named(by="full_name")  # As graphs call them, where they are told.
     return LoadedModel([_variable(reader, entry) for entry in reader.checkpoint.entries() if _is_variable(entry)])
 
 
