@@ -110,6 +110,11 @@ def test_arrays_are_the_callers_own(prefix):
     reader = tb.train.load_checkpoint(prefix)
     reader.get_variable_to_shape_map()["w"].append(7)
     assert reader.get_variable_to_shape_map()["w"] == [6]
+    reader.get_variable_to_dtype_map().clear()
+    assert (
+        reader.get_variable_to_dtype_map()["w"]
+        == tb.train.load_checkpoint(reader.checkpoint.path).get_variable_to_dtype_map()["w"]
+    )
 
 
 def test_threads_share_readers(prefix):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -63,17 +64,27 @@ class CheckpointReader:
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each tensor, as a list, by name, in key order."""
-        return {entry.name: list(entry.shape) for entry in self.checkpoint.entries()}
+        return {name: list(shape) for name, shape in self._shapes}
 
     def get_variable_to_dtype_map(self) -> dict[str, DType]:
         """The element type of each tensor by name, in key order."""
-        by_name = dtypes.BY_NAME
-        return {entry.name: by_name[entry.tf_dtype] for entry in self.checkpoint.entries()}
+        return self._dtypes.copy()
 
     def debug_string(self) -> bytes:
         """A line for each tensor: name, element type, shape."""
         lines = (_described(entry) for entry in self.checkpoint.entries())
         return "".join(lines).encode("utf-8", "surrogateescape")
+
+    # Programs ask for these again and again, and a checkpoint stays what it is.
+
+    @functools.cached_property
+    def _shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        return tuple((entry.name, entry.shape) for entry in self.checkpoint.entries())
+
+    @functools.cached_property
+    def _dtypes(self) -> dict[str, DType]:
+        by_name = dtypes.BY_NAME
+        return {entry.name: by_name[entry.tf_dtype] for entry in self.checkpoint.entries()}
 
 
 def NewCheckpointReader(filepattern: str | bytes | os.PathLike[str]) -> CheckpointReader:  # noqa: N802 - TensorFlow's name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def list_variables(ckpt_dir_or_file: str | bytes | os.PathLike[str]) -> list[tup
     Raises:
         ValueError, NotFoundError, DataLossError, OpError: As :func:`load_checkpoint`.
     """
-    return sorted(_recent(ckpt_dir_or_file).get_variable_to_shape_map().items())
+    return sorted(_recent(ckpt_dir_or_file).get_variable_to_shape_map().items(), key=operator.itemgetter(0))
 
 
 def load_variable(ckpt_dir_or_file: str | bytes | os.PathLike[str], name: str | bytes) -> Any:
