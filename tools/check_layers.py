@@ -27,6 +27,7 @@ ALLOWED = {
 SYSTEM = {
     "io/os.cc": r"(dirent|errno|fcntl|unistd|sys/\w+|linux/\w+|mach/\w+)\.h",
     "io/os_write.cc": r"(dirent|fcntl|unistd|sys/\w+)\.h",
+    "io/process.cc": r"(unistd|sys/\w+)\.h",
     "util/parallel.cc": r"(pthread|sched|signal)\.h",
     "util/crc32c*": r"(cpuid|\w*intrin|arm_acle|arm_neon|sys/auxv|sys/sysctl|asm/hwcap)\.h",
 }

@@ -9,6 +9,7 @@
 #include "checkpoint/write_job.h"
 #include "io/os_write.h"
 #include "io/owned_memory.h"
+#include "io/process.h"
 #include "slices/slice.h"
 #include "tensorbundle/byte_source.h"
 #include "tensorbundle/checkpoint_writer.h"
@@ -234,6 +235,11 @@ class CheckpointWriter::Rep {
   };
 
   Status CheckUsable() const {
+    if (const int here = os::CurrentProcess(); here != process_) {
+      return Invalid("it was opened by process " + std::to_string(process_) + ", and this is process " +
+                     std::to_string(here) + ": a forked child can only abandon its copy of the writer")
+          .WithPath(prefix_);
+    }
     if (!failure_.ok()) return failure_;
     if (finished_) return Invalid("the checkpoint was finished already").WithPath(prefix_);
     if (abandoned_) return Invalid("the checkpoint was abandoned").WithPath(prefix_);
@@ -330,6 +336,7 @@ class CheckpointWriter::Rep {
 
   const std::string prefix_;
   const WriteOptions options_;
+  const int process_ = os::CurrentProcess();
   Layout layout_;
   int32_t old_num_shards_ = 0;
   std::vector<os::TemporaryFile> data_;

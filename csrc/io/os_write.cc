@@ -33,6 +33,7 @@
 #include <thread>
 #include <utility>
 
+#include "io/process.h"
 #include "util/status_macros.h"
 
 namespace tensorbundle::os {
@@ -157,7 +158,7 @@ auto WithoutSizeSignal(const Call& call) {
 std::string UnusedDigits() {
   static std::atomic<uint64_t> counter{0};
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-  uint64_t bits = static_cast<uint64_t>(now) ^ (static_cast<uint64_t>(getpid()) << 40);
+  uint64_t bits = static_cast<uint64_t>(now) ^ (static_cast<uint64_t>(CurrentProcess()) << 40);
   bits ^= reinterpret_cast<uintptr_t>(&counter) << 16;
   bits += ++counter * 0x9E3779B97F4A7C15u;
   bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -223,7 +224,7 @@ uint64_t CopyInKernel([[maybe_unused]] const Descriptor& from, [[maybe_unused]] 
 }  // namespace
 
 LockableDescriptor::LockableDescriptor(Descriptor descriptor)
-    : descriptor_(std::move(descriptor)), process_(static_cast<int>(getpid())) {}
+    : descriptor_(std::move(descriptor)), process_(CurrentProcess()) {}
 
 LockableDescriptor& LockableDescriptor::operator=(LockableDescriptor&& other) noexcept {
   // What this one held goes at once, and not whenever `other` does.
@@ -241,7 +242,7 @@ int LockableDescriptor::TryLock() const {
   return Uninterrupted([this] { return flock(descriptor_.number(), LOCK_EX | LOCK_NB); }) == 0 ? 0 : errno;
 }
 
-bool LockableDescriptor::is_own() const { return is_open() && process_ == static_cast<int>(getpid()); }
+bool LockableDescriptor::is_own() const { return is_open() && process_ == CurrentProcess(); }
 
 Result<TemporaryFile> TemporaryFile::Create(const std::string& target) {
   RETURN_IF_ERROR(CheckPath(target));

@@ -85,7 +85,8 @@ class CheckpointWriter:
 
     As a context manager it finishes at the end of the block, unless the block did, and leaves nothing behind if that
     ends with an exception. Otherwise call :meth:`finish`, or :meth:`abandon`. Until it has finished, nothing that a
-    reader sees has changed. Threads may share it: their calls wait for each other.
+    reader sees has changed. Threads may share it: their calls wait for each other. A forked child can only abandon its
+    copy, which leaves the files to the parent: the end of the block, too, is a ``ValueError`` there.
 
     Args, and errors, are those of :func:`save`, and one more:
         partial: Slices that other writers have may be missing, until :func:`merge` brings them together.

@@ -743,16 +743,31 @@ def test_progress_of_each_call(tmp_path):
 
 
 FORKING = r"""
-import gc, os, sys
+import gc, os, re, sys
 import numpy as np
+import pytest
 import tensorbundle as tb
 
 folder, way = sys.argv[1:]
 writer = tb.CheckpointWriter(folder + "/x", threads=1)
 writer.add("w", np.arange(1000))
-child = os.fork()
+parent, child = os.getpid(), os.fork()
 if child == 0:
-    if way == "abandons":
+    why = re.escape(f"opened by process {parent}, and this is process {os.getpid()}: a forked child can only abandon")
+    if way == "adds":
+        with pytest.raises(ValueError, match=why):
+            writer.add("childs", np.zeros(1000))
+    elif way == "finishes":
+        with pytest.raises(ValueError, match=why):
+            writer.finish()
+    elif way == "leaves the block":
+        with pytest.raises(ValueError, match=why), writer:
+            pass
+        writer.abandon()
+    elif way == "leaves the block with an exception":
+        with pytest.raises(ZeroDivisionError), writer:
+            raise ZeroDivisionError
+    elif way == "abandons":
         writer.abandon()
     elif way == "forgets":
         del writer
@@ -770,8 +785,11 @@ with tb.open(folder + "/x") as ckpt:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-@pytest.mark.parametrize("way", ["forgets", "abandons", "ends"])
-def test_forked_child_removes_nothing(tmp_path, way):
+@pytest.mark.parametrize(
+    "way",
+    ["forgets", "abandons", "ends", "adds", "finishes", "leaves the block", "leaves the block with an exception"],
+)
+def test_forked_child_neither_writes_nor_commits_nor_removes(tmp_path, way):
     printed = run_python(FORKING, tmp_path, way).splitlines()
     assert printed == ["['x.data-00000-of-00001', 'x.index']", "True ['v', 'w'] 499500"]
 

@@ -66,6 +66,9 @@ struct TensorToWrite {
 //
 // What is wrong with an argument is kInvalidArgument, said before anything of that call is written; the writer can be
 // used further. After any other error it can't, and every call returns that error.
+//
+// It belongs to the process that created it. In a forked child every call is kInvalidArgument; Abandon and going away
+// let go of the child's copy and leave the files to the parent.
 class TENSORBUNDLE_EXPORT CheckpointWriter {
  public:
   // Makes the directory if there is none, and a first temporary file in it: what is wrong with the place is said here.

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -775,6 +777,31 @@ TEST_F(Writer, CanBeMoved) {
   EXPECT_EQ(Names(), (Texts{"model.data-00000-of-00001", "model.index"}));
   EXPECT_EQ(Read("w"), "bytes");
   EXPECT_EQ(Read("chunks"), "ab");
+}
+
+TEST_F(Writer, BelongsToTheProcessThatCreatedIt) {
+  CheckpointWriter writer = Create();
+  ExpectOk(writer.Add(BytesOver("bytes", "w")));
+  const Texts before = Names();
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string why = prefix() + ": it was opened by process " + std::to_string(parent) +
+                            ", and this is process " + std::to_string(getpid()) +
+                            ": a forked child can only abandon its copy of the writer";
+    ExpectInvalid(writer.Add(BytesOver("more", "x")), why);
+    ExpectInvalid(writer.BeginChunks("x", DType::kInt8, {2}), why);
+    ExpectInvalid(writer.Finish(), why);
+    writer.Abandon();
+    ExpectInvalid(writer.Finish(), why);
+    EXPECT_EQ(Names(), before);
+    _exit(HasFailure() ? 1 : 0);
+  }
+  int outcome = -1;
+  ASSERT_EQ(waitpid(child, &outcome, 0), child);
+  EXPECT_EQ(outcome, 0);
+  ExpectOk(writer.Finish());
+  EXPECT_EQ(Read("w"), "bytes");
 }
 
 // --- Replacing ---
