@@ -528,7 +528,21 @@ std::string DirectoryOf(const std::string& path) {
   return last == std::string::npos ? "/" : path.substr(0, last + 1);
 }
 
-Result<DirectoryLock> DirectoryLock::Acquire(const std::string& directory, const std::function<Status()>& poll) {
+namespace {
+
+Status StillLocked(const std::string& directory, std::chrono::seconds patience) {
+  return Status::FromErrno(
+      EWOULDBLOCK, directory,
+      "somebody has kept the directory locked for " + std::to_string(patience.count()) +
+          " s, which no save does; end whoever it is (a command under flock, for instance) or save "
+          "to another directory: lock");
+}
+
+}  // namespace
+
+Result<DirectoryLock> DirectoryLock::Acquire(const std::string& directory, const std::function<Status()>& poll,
+                                             std::chrono::seconds patience) {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
   auto wait = kShortestWait;
   while (true) {
     // Opened each time: another directory may have taken the name, and the lock of the old one keeps nobody out.
@@ -540,6 +554,7 @@ Result<DirectoryLock> DirectoryLock::Acquire(const std::string& directory, const
     if (MeansNoSuchThing(refusal) || refusal == EBADF || refusal == ENOLCK) return DirectoryLock();
     if (refusal != EWOULDBLOCK) return Status::FromErrno(refusal, directory, "lock the directory");
     if (poll != nullptr) RETURN_IF_ERROR(poll());
+    if (std::chrono::steady_clock::now() >= give_up) return StillLocked(directory, patience);
     std::this_thread::sleep_for(wait);
     wait = std::min(wait * 2, kLongestWait);
   }

@@ -8,6 +8,7 @@
 #ifndef TENSORBUNDLE_IO_OS_WRITE_H_
 #define TENSORBUNDLE_IO_OS_WRITE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -140,13 +141,19 @@ Result<std::vector<std::string>> ListDirectory(const std::string& directory);
 // The directory that `path` lies in: what precedes its last slash, "." if it has none.
 std::string DirectoryOf(const std::string& path);
 
+// How long a directory may be locked by others. A commit takes as long as it takes to sync an index and a directory,
+// which on a busy disk may be many seconds, and several may come first. Whoever keeps the lock for longer does not
+// save.
+inline constexpr std::chrono::seconds kLongestCommits{300};
+
 // An exclusive lock on a directory: others who want it, in this process or another, wait. Nothing is written for it,
 // and those who do not ask for it are not kept out. Movable.
 class DirectoryLock {
  public:
   DirectoryLock() = default;  // Holds nothing.
-  // Waits for the lock; meanwhile calls `poll` every 1 to 20 ms.
-  static Result<DirectoryLock> Acquire(const std::string& directory, const std::function<Status()>& poll);
+  // Waits for the lock; meanwhile calls `poll` every 1 to 20 ms. EWOULDBLOCK once that has taken `patience`.
+  static Result<DirectoryLock> Acquire(const std::string& directory, const std::function<Status()>& poll,
+                                       std::chrono::seconds patience = kLongestCommits);
 
   // False where the file system cannot lock directories. Then nobody is kept out.
   bool held() const { return directory_.is_open(); }

@@ -69,7 +69,8 @@ def save(
     Raises:
         TypeError: A name that is no ``str``, or elements that a checkpoint can't hold.
         ValueError: A bad name or option, a name given twice, no tensor at all. Nothing has been written then.
-        OSError: The system refuses: no permission, no space. Nothing is left behind.
+        OSError: The system refuses: no permission, no space, too many files open at once; or somebody else has had the
+            directory locked for five minutes. Nothing is left behind.
 
     Example:
         >>> tb.save("run/model.ckpt-100", {"dense/kernel": kernel, "dense/bias": bias})

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -871,6 +872,19 @@ TEST(DirectoryLock, IsNeitherKeptNorGivenUpByAForkedChild) {
     const DirectoryLock gone(std::move(*lock));
   }
   ExpectFree(directory.path());
+}
+
+TEST(DirectoryLock, IsNotWaitedForForEver) {
+  const TemporaryDirectory directory;
+  const auto lock = DirectoryLock::Acquire(directory.path(), nullptr);
+  ASSERT_TRUE(lock.ok());
+  int polls = 0;
+  const auto poll = [&polls] { return ++polls, Status(); };
+  const Status status = DirectoryLock::Acquire(directory.path(), poll, std::chrono::seconds(0)).status();
+  ExpectSystemError(status, EWOULDBLOCK, directory.path(),
+                    "somebody has kept the directory locked for 0 s, which no save does; end whoever it is (a command "
+                    "under flock, for instance) or save to another directory: lock");
+  EXPECT_EQ(polls, 1);
 }
 
 TEST(DirectoryLock, FollowsTheNameToAnotherDirectory) {
