@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bindings/dlpack.h"
 #include "bindings/gil.h"
@@ -65,9 +66,11 @@ class Writer {
     });
   }
 
-  py::list Oversized() const {
+  // From position `first` on, so that not every call lists all.
+  py::list Oversized(size_t first) const {
+    const std::vector<std::string>& oversized = writer_->oversized();
     py::list names;
-    for (const std::string& name : writer_->oversized()) names.append(NameToPython(name));
+    for (size_t i = first; i < oversized.size(); ++i) names.append(NameToPython(oversized[i]));
     return names;
   }
 
@@ -124,7 +127,8 @@ void RegisterWriter(py::module_& module) {
       .def("append_chunk", &Writer::AppendChunk, py::arg("chunk"), "Its next bytes.")
       .def("finish", &Writer::Finish, "Makes it the checkpoint.")
       .def("abandon", &Writer::Abandon, "Removes what was written.")
-      .def_property_readonly("oversized", &Writer::Oversized);
+      .def("oversized", &Writer::Oversized, py::arg("first") = 0,
+           "Names of tensors that are larger than a data file may be, from that one on.");
 }
 
 }  // namespace tensorbundle::bindings

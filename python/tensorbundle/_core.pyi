@@ -191,9 +191,8 @@ class CheckpointWriter:
         threads: int = 0,
         progress: Callable[[int, int, str], object] | None = None,
     ) -> None: ...
-    @property
-    def oversized(self) -> list[str]:
-        """Names of tensors that are larger than max_shard_bytes and stay whole."""
+    def oversized(self, first: int = 0) -> list[str]:
+        """Names of tensors that are larger than max_shard_bytes and stay whole, from that position on."""
 
     def add_many(
         self,

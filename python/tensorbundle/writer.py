@@ -271,7 +271,7 @@ class CheckpointWriter:
             raise TypeError(f"a tensor's name is a str, not {type(name).__name__}")
 
     def _warn_of_oversized(self) -> None:
-        names = self._native.oversized[self._warned :]
+        names = self._native.oversized(self._warned)
         self._warned += len(names)
         for name in names:
             callers.warn(
