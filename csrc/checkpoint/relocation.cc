@@ -13,6 +13,7 @@
 #include "checkpoint/reporter.h"
 #include "io/os.h"
 #include "io/os_write.h"
+#include "io/process.h"
 #include "table/table_builder.h"
 #include "tensorbundle/byte_source.h"
 #include "util/checked.h"

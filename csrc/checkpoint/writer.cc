@@ -276,6 +276,7 @@ class CheckpointWriter::Rep {
   }
 
   Status AddDataFiles(size_t count) {
+    if (data_.size() < count) RETURN_IF_ERROR(os::CheckCanOpen(count - data_.size(), prefix_));
     while (data_.size() < count) {
       ASSIGN_OR_RETURN(os::TemporaryFile file, CreateDataFile(prefix_, static_cast<int32_t>(data_.size())));
       data_.push_back(std::move(file));

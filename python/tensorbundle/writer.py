@@ -53,7 +53,8 @@ def save(
         tensors: Arrays by name, or (name, array) pairs. NumPy arrays of any layout and byte order; anything with
             ``__array__``, the buffer protocol or DLPack in the memory of the CPU (bfloat16 and float8 too); numbers,
             ``bytes`` and ``str``, object arrays of these. An opened :class:`Checkpoint` keeps its types exactly.
-        shards: Number of data files, filled evenly. They are written in parallel.
+        shards: Number of data files, filled evenly and written in parallel; no more than there are tensors. All are
+            open at once, and there may be no more than the system's limit allows (``ulimit -n``).
         max_shard_bytes: Bytes after which a new data file is begun. A larger tensor is stored in slices where
             TensorFlow can put these together again; otherwise it gets a file of its own, with a warning.
         alignment: Tensors begin at multiples of this: a power of two, at most 1 MiB. From 16 on all can be mapped as

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -433,6 +435,39 @@ def test_prefix_without_a_name_is_refused(tmp_path, monkeypatch, prefix, message
     with pytest.raises(ValueError, match=message):
         tb.save(prefix, {"w": 1})
     assert stored.files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("tensors", [{}, {"": 1}, {"a": object()}], ids=["none", "bad name", "bad value"])
+def test_refused_save_leaves_no_directory(tmp_path, tensors):
+    (tmp_path / "there").mkdir()
+    with pytest.raises((TypeError, ValueError)):
+        tb.save(tmp_path / "there" / "new" / "deep" / "x", tensors)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+MANY_FILES = r"""
+import os, resource, sys
+import tensorbundle as tb
+
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+tensors = {str(number): number for number in range(250)}
+for shards in (100, 250):
+    try:
+        tb.save(sys.argv[1] + "/x", tensors, shards=shards, durable=False)
+    except OSError as error:
+        print(error.errno, error.filename, error.strerror)
+    print(len(os.listdir(sys.argv[1])))
+"""
+
+
+def test_more_data_files_than_may_be_open_are_refused(tmp_path):
+    done, refused, after = run_python(MANY_FILES, tmp_path).splitlines()
+    assert (done, after) == ("101", "101")
+    number, filename, message = refused.split(" ", 2)
+    assert (int(number), filename) == (errno.EMFILE, str(tmp_path / "x"))
+    assert re.match(r"249 data files are to be open at once, and of the 200 files that this process may have", message)
+    assert "raise the limit (ulimit -n) or make fewer data files" in message
 
 
 def test_prefix_that_is_no_path_is_refused(tmp_path):

@@ -24,8 +24,9 @@
 namespace tensorbundle {
 
 struct WriteOptions {
-  // Data files that tensors are spread over, at least 1. Where a checkpoint is replaced, there may be one more: its
-  // files must not have names of the old one's.
+  // Data files that tensors are spread over, at least 1; no more are made than there are tensors, or pieces of them.
+  // All are open at once: more than the process may have open (RLIMIT_NOFILE) are EMFILE. Where a checkpoint is
+  // replaced, there may be one more: its files must not have names of the old one's.
   int32_t num_shards = 1;
   // Bytes after which a new data file is begun; 0: no limit. A larger tensor is stored in slices, where TensorFlow can
   // put these together again; otherwise it stays whole in a file of its own, and is among oversized().
