@@ -357,7 +357,8 @@ CheckpointWriter::~CheckpointWriter() = default;
 
 Result<CheckpointWriter> CheckpointWriter::Create(const std::string& prefix, const WriteOptions& options) {
   RETURN_IF_ERROR(CheckOptions(prefix, options));
-  auto rep = std::make_unique<Rep>(prefix, options);
+  // Whatever becomes of the working directory until it has finished.
+  auto rep = std::make_unique<Rep>(os::AbsolutePath(prefix), options);
   RETURN_IF_ERROR(rep->Start());
   return CheckpointWriter(std::move(rep));
 }

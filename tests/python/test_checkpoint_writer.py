@@ -839,6 +839,66 @@ def test_end_of_the_interpreter_leaves_nothing(tmp_path):
     assert stored.files(tmp_path) == {}
 
 
+REFERRED_TO = r"""
+import builtins, os, sys
+import numpy as np
+import tensorbundle as tb
+
+class Model:
+    def __init__(self, path):
+        self.writer = tb.CheckpointWriter(path, progress=self.report)
+    def report(self, *_):
+        self.reported = True
+
+builtins.model = model = Model(sys.argv[1] + "/x")
+model.writer.add("w", np.arange(1000))
+print(model.reported, len(os.listdir(sys.argv[1])))
+if len(sys.argv) > 2 and os.fork() != 0:
+    os.wait()
+    print(len(os.listdir(sys.argv[1])), flush=True)
+"""
+
+
+def test_end_of_the_interpreter_ends_what_something_refers_to(tmp_path):
+    assert run_python(REFERRED_TO, tmp_path) == "True 1\n"
+    assert stored.files(tmp_path) == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+def test_end_of_a_forked_child_ends_nothing_of_its_parents(tmp_path):
+    assert run_python(REFERRED_TO, tmp_path, "fork").splitlines()[-1] == "1"
+    assert stored.files(tmp_path) == {}
+
+
+def test_progress_that_refers_to_the_writer_keeps_nothing(tmp_path):
+    class Model:
+        def __init__(self) -> None:
+            self.writer = tb.CheckpointWriter(tmp_path / "x", progress=self.report)
+
+        def report(self, *_: object) -> None:
+            self.reported = True
+
+    model = Model()
+    model.writer.add("w", np.arange(1000))
+    assert model.reported
+    assert len(stored.files(tmp_path)) == 1
+    del model
+    gc.collect()
+    assert stored.files(tmp_path) == {}
+
+
+def test_working_directory_may_change_meanwhile(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with tb.CheckpointWriter("x", shards=2) as writer:
+        writer.add("v", 1)
+        monkeypatch.chdir("elsewhere")
+        writer.add("w", 2)
+    assert writer.path == "x"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert tb.load(tmp_path / "x") == {"v": 1, "w": 2}
+
+
 # Memory.
 
 MEASURE = r"""

@@ -73,6 +73,7 @@ struct TensorToWrite {
 class TENSORBUNDLE_EXPORT CheckpointWriter {
  public:
   // Makes the directory if there is none, and a first temporary file in it: what is wrong with the place is said here.
+  // A relative prefix means the working directory of now, if that can be reached from the root.
   static Result<CheckpointWriter> Create(const std::string& prefix, const WriteOptions& options = {});
   CheckpointWriter(CheckpointWriter&&) noexcept;
   CheckpointWriter& operator=(CheckpointWriter&&) noexcept;
