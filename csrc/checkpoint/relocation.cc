@@ -57,12 +57,15 @@ class Relocation {
   Status Run(std::optional<NewString> added) {
     RETURN_IF_ERROR(PlaceFiles());
     if (added) RETURN_IF_ERROR(AddString(*std::move(added)));
-    RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(destination_), options_.durable));
+    os::NewDirectories directories;  // Those that hold no file any more go after those of `bundle`.
+    RETURN_IF_ERROR(directories.Make(os::DirectoryOf(destination_), options_.durable));
     if (options_.link) RETURN_IF_ERROR(RemoveLeftData(destination_));
     Reporter reporter(options_.progress, TotalBytes());
     ASSIGN_OR_RETURN(NewBundle bundle, Make(&reporter));
     RETURN_IF_ERROR(CheckSourcesAreStillThere());
-    return CommitBundle(destination_, &bundle, {options_.durable, 0, reporter.poll()});
+    RETURN_IF_ERROR(CommitBundle(destination_, &bundle, {options_.durable, 0, reporter.poll()}));
+    directories.Keep();
+    return Status();
   }
 
   // The bundle refers to this object.

@@ -106,7 +106,7 @@ class CheckpointWriter::Rep {
         layout_({options.num_shards, options.max_shard_bytes, options.alignment}) {}
 
   Status Start() {
-    RETURN_IF_ERROR(os::MakeDirectory(os::DirectoryOf(prefix_), options_.durable));
+    RETURN_IF_ERROR(directories_.Make(os::DirectoryOf(prefix_), options_.durable));
     RETURN_IF_ERROR(CheckIndexCanBeReplaced());
     old_num_shards_ = FindNumShards(prefix_);
     return AddDataFiles(1);
@@ -213,11 +213,14 @@ class CheckpointWriter::Rep {
     // While somebody else commits: nothing has moved since the last word.
     if (options_.progress) commit.poll = [this] { return options_.progress({done_bytes_, done_bytes_, {}}); };
     finished_ = true;  // Or failed: there is nothing left to go on with.
-    return CommitBundle(prefix_, &bundle, commit);
+    RETURN_IF_ERROR(CommitBundle(prefix_, &bundle, commit));
+    directories_.Keep();
+    return Status();
   }
 
   void Abandon() {
     data_.clear();
+    directories_ = os::NewDirectories();
     abandoned_ = true;
   }
 
@@ -340,6 +343,7 @@ class CheckpointWriter::Rep {
   const int process_ = os::CurrentProcess();
   Layout layout_;
   int32_t old_num_shards_ = 0;
+  os::NewDirectories directories_;  // Those that hold no file any more go after data_.
   std::vector<os::TemporaryFile> data_;
   NewEntries entries_;
   std::optional<ChunkedTensor> chunked_;

@@ -486,17 +486,37 @@ Status SyncDirectory(const std::string& directory) {
   return MeansNoSuchThing(status.system_error()) ? Status() : status;
 }
 
+NewDirectories& NewDirectories::operator=(NewDirectories&& other) noexcept {
+  const NewDirectories old(std::move(*this));
+  made_ = std::move(other.made_);
+  process_ = other.process_;
+  return *this;
+}
+
+NewDirectories::~NewDirectories() {
+  if (process_ != CurrentProcess()) return;
+  // The system refuses to remove what is not empty.
+  while (!made_.empty() && rmdir(made_.back().c_str()) == 0) made_.pop_back();
+}
+
+Status NewDirectories::Make(const std::string& path, bool durable) {
+  process_ = CurrentProcess();
+  return MakeDirectory(path, durable, &made_);
+}
+
 // Calls itself at most as often as the path has parts, and the system limits its length.
-Status MakeDirectory(const std::string& path, bool durable) {  // NOLINT(misc-no-recursion)
+Status MakeDirectory(const std::string& path, bool durable,
+                     std::vector<std::string>* made) {  // NOLINT(misc-no-recursion)
   RETURN_IF_ERROR(CheckPath(path));
   if (IsDirectory(path)) return Status();
   const std::string above = DirectoryOf(path);
   const auto make = [&path] { return mkdir(path.c_str(), 0777) == 0 ? 0 : errno; };
   int refusal = make();
   if (refusal == ENOENT && above != path) {
-    RETURN_IF_ERROR(MakeDirectory(above, durable));
+    RETURN_IF_ERROR(MakeDirectory(above, durable, made));
     refusal = make();
   }
+  if (refusal == 0 && made != nullptr) made->push_back(path);
   if (refusal == 0) return durable ? SyncDirectory(above) : Status();
   // Somebody else may have made it meanwhile. What the system says of a directory that is there is not always EEXIST.
   if (IsDirectory(path)) return Status();

@@ -134,8 +134,27 @@ Status LinkFile(const std::string& from, const std::string& to);
 // Returns once the names in `directory` are on the disk; at once where the file system knows no such thing.
 Status SyncDirectory(const std::string& directory);
 // Makes a directory and those above it, and brings the names of those that it made to the disk if they are to be
-// durable. Success if it is there.
-Status MakeDirectory(const std::string& path, bool durable = false);
+// durable. Success if it is there. Those that it made are appended to `made`, unless that is null, also on failure.
+Status MakeDirectory(const std::string& path, bool durable = false, std::vector<std::string>* made = nullptr);
+
+// Directories that were made for what was to come into them. Those that stay empty go, the innermost first, when this
+// goes away, unless they are to be kept. Movable.
+class NewDirectories {
+ public:
+  NewDirectories() = default;  // None.
+  NewDirectories(NewDirectories&& other) noexcept = default;
+  NewDirectories& operator=(NewDirectories&& other) noexcept;
+  ~NewDirectories();
+
+  // As MakeDirectory does.
+  Status Make(const std::string& path, bool durable);
+  void Keep() { made_.clear(); }
+
+ private:
+  std::vector<std::string> made_;  // Each in the one before.
+  int process_ = 0;                // That made them: a forked child has a copy, and no business with them.
+};
+
 // The names in a directory but "." and "..", sorted by their bytes.
 Result<std::vector<std::string>> ListDirectory(const std::string& directory);
 // The directory that `path` lies in: what precedes its last slash, "." if it has none.

@@ -63,7 +63,8 @@ struct TensorToWrite {
 //
 // Data goes to temporary files beside the checkpoint's own; Finish gives them their names, the index last. Until then
 // an old checkpoint of that prefix stays whole and readable, and its arrays stay valid for good: no file of it is ever
-// written to. A writer that goes away unfinished, whatever the reason, removes what it wrote.
+// written to. A writer that goes away unfinished, whatever the reason, removes what it wrote and
+// the directories that it made.
 //
 // What is wrong with an argument is kInvalidArgument, said before anything of that call is written; the writer can be
 // used further. After any other error it can't, and every call returns that error.
