@@ -178,6 +178,13 @@ Status AddShards(const std::string& prefix, const OldBundle& old, NewBundle* bun
   return Status();
 }
 
+// Brings the data files of a prefix to the disk: whoever saved them may not have waited for that.
+Status SyncData(const std::string& prefix) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, DataFiles(prefix));
+  for (const std::string& path : files) RETURN_IF_ERROR(os::SyncFile(path));
+  return Status();
+}
+
 // Data files that no index names any more. What can't be removed is left to the next writer.
 void RemoveOldData(const std::string& prefix, const OldBundle& old, int32_t num_shards) {
   if (!old.has_index) return;
@@ -228,6 +235,8 @@ Status CommitBundle(const std::string& prefix, NewBundle* bundle, const CommitOp
 
 Status CommitUpdate(const std::string& prefix, const std::function<Result<NewBundle>()>& make,
                     const CommitOptions& options) {
+  // Twice, so that nobody waits for the long part. What is on the disk already costs next to nothing.
+  if (options.durable) RETURN_IF_ERROR(SyncData(prefix));
   ASSIGN_OR_RETURN(const os::DirectoryLock lock, os::DirectoryLock::Acquire(os::DirectoryOf(prefix), options.poll));
   ASSIGN_OR_RETURN(const OldBundle old, FindOldBundle(prefix));
   RETURN_IF_ERROR(RemoveLeftovers(prefix, old, {}));
@@ -236,6 +245,7 @@ Status CommitUpdate(const std::string& prefix, const std::function<Result<NewBun
     RETURN_IF_ERROR(SyncData(bundle, options));
     return CommitLocked(prefix, old, &bundle, options);
   }
+  if (options.durable) RETURN_IF_ERROR(SyncData(prefix));
   ASSIGN_OR_RETURN(const std::string bytes, bundle.encode_index(old.num_shards));
   ASSIGN_OR_RETURN(os::TemporaryFile index, WriteIndex(prefix, bytes));
   return Commit(prefix, options.durable).NameIndex(&index);

@@ -49,7 +49,7 @@ Status CommitBundle(const std::string& prefix, NewBundle* bundle, const CommitOp
 
 // The same for a checkpoint that is made of the one in its place. `make` is called while nobody else commits, and after
 // what killed writers left is gone: so what it reads is still true when the new index takes the old one's place, and it
-// may give data files further names.
+// may give data files further names. If the new index is to be durable, so are the data files that stay.
 Status CommitUpdate(const std::string& prefix, const std::function<Result<NewBundle>()>& make,
                     const CommitOptions& options);
 

@@ -202,6 +202,16 @@ Status SyncDescriptor(const Descriptor& file, const std::string& path) {
   return Status::FromErrno(errno, path, "sync");
 }
 
+// The same for the bytes of a file and its length. Leaves out its times, which nobody needs after a crash.
+Status SyncBytes(const Descriptor& file, const std::string& path) {
+#if defined(__linux__)
+  if (Uninterrupted([&] { return fdatasync(file.number()); }) == 0) return Status();
+  return Status::FromErrno(errno, path, "sync");
+#else
+  return SyncDescriptor(file, path);
+#endif
+}
+
 // Copies as much of `range` as the kernel is willing to, and returns how many bytes that was. Why it was not all does
 // not matter: what comes next meets the reason too, unless it was only the kernel's.
 uint64_t CopyInKernel([[maybe_unused]] const Descriptor& from, [[maybe_unused]] const Descriptor& to,
@@ -345,15 +355,7 @@ void TemporaryFile::StartWriteback([[maybe_unused]] ByteRange range) const {
 #endif
 }
 
-Status TemporaryFile::Sync() const {
-#if defined(__linux__)
-  // Leaves out times, which nobody needs after a crash, and not the length.
-  if (Uninterrupted([this] { return fdatasync(file_.descriptor().number()); }) == 0) return Status();
-  return Status::FromErrno(errno, path_, "sync");
-#else
-  return SyncDescriptor(file_.descriptor(), path_);
-#endif
-}
+Status TemporaryFile::Sync() const { return SyncBytes(file_.descriptor(), path_); }
 
 Result<CopyWay> TemporaryFile::CopyFrom(const std::string& source, const std::function<Status()>& poll,
                                         CopyWay first_way, uint64_t step_bytes) {
@@ -478,6 +480,11 @@ Status LinkFile(const std::string& from, const std::string& to) {
   if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) return Status();
   const int system_error = errno;
   return Status::FromErrno(system_error, to, "link " + from + " to");
+}
+
+Status SyncFile(const std::string& path) {
+  ASSIGN_OR_RETURN(const OpenedFile file, OpenForReading(path));
+  return SyncBytes(file.descriptor, path);
 }
 
 Status SyncDirectory(const std::string& directory) {

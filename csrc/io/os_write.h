@@ -131,6 +131,8 @@ Status RemoveFile(const std::string& path);
 // EPERM, EMLINK, ENOTSUP and others where there can be no such name.
 Status LinkFile(const std::string& from, const std::string& to);
 
+// Returns once what was written to a file, by whomever, is on the disk.
+Status SyncFile(const std::string& path);
 // Returns once the names in `directory` are on the disk; at once where the file system knows no such thing.
 Status SyncDirectory(const std::string& directory);
 // Makes a directory and those above it, and brings the names of those that it made to the disk if they are to be

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import saving
 from support.bundle_reader import index_entries, table_records
 from support.bundle_writer import Mutations, write_bundle
 from support.hashing import assert_same_bits
-from support.processes import SECONDS, environment
+from support.processes import SECONDS, command, environment
 from support.publish import data_path, index_path
 from support.wire import bytes_field
 
@@ -359,3 +360,20 @@ def test_renaming_many_tensors_reads_and_writes_no_data(tmp_path):
         assert len(ckpt) == 20_000 - 60
         assert ckpt["block2_005/weight_000005"] == 5
         assert ckpt.verify()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_data_is_on_the_disk_before_a_durable_index_names_it(tmp_path, durable):
+    """Whoever saved it may not have waited for that."""
+    if reason := saving.why_no_strace():
+        pytest.skip(reason)
+    tb.save(tmp_path / "ckpt", TENSORS, shards=2, durable=False)
+    script = "import sys, tensorbundle as tb; tb.edit(sys.argv[1], drop='Adam', durable=len(sys.argv) > 2)"
+    log = tmp_path / "calls"
+    watch = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", "trace=?fdatasync,?rename,?renameat,?renameat2"]
+    arguments = [tmp_path / "ckpt", *(["durable"] if durable else [])]
+    subprocess.run([*watch, *command(script, *arguments)], env=environment(), timeout=SECONDS, check=True)
+    calls = log.read_text()
+    before_the_index = calls[: calls.index("rename")]
+    for shard in range(2):
+        assert (f"ckpt.data-{shard:05d}-of-00002>" in before_the_index) == durable

@@ -780,6 +780,42 @@ TEST(MakeDirectory, SaysWhatIsInTheWay) {
   EXPECT_EQ(MakeDirectory(long_name).system_error(), ENAMETOOLONG);
 }
 
+TEST(NewDirectories, GoUnlessTheyAreKeptOrHoldSomething) {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory.File("there"));
+  {
+    NewDirectories made;
+    ASSERT_TRUE(made.Make(directory.File("there/a/b"), false).ok());
+    EXPECT_EQ(made.Make(directory.File("there/c/" + std::string(300, 'n')), false).system_error(), ENAMETOOLONG);
+    EXPECT_TRUE(fs::is_directory(directory.File("there/a/b")));
+    const NewDirectories moved(std::move(made));
+    made = NewDirectories();
+    EXPECT_TRUE(fs::is_directory(directory.File("there/a/b")));
+    InAnotherProcess([&moved] { const NewDirectories gone(std::move(const_cast<NewDirectories&>(moved))); });
+    EXPECT_TRUE(fs::is_directory(directory.File("there/a/b")));
+  }
+  EXPECT_EQ(Names(directory.File("there")), std::vector<std::string>{});
+  {
+    NewDirectories made;
+    ASSERT_TRUE(made.Make(directory.File("there/a/b/c"), true).ok());
+    directory.Write("there/a/theirs", "");
+  }
+  EXPECT_EQ(Names(directory.File("there/a")), std::vector<std::string>{"theirs"});
+  {
+    NewDirectories made;
+    ASSERT_TRUE(made.Make(directory.File("kept"), false).ok());
+    made.Keep();
+  }
+  EXPECT_TRUE(fs::is_directory(directory.File("kept")));
+}
+
+TEST(SyncFile, SyncsOrSaysThatThereIsNone) {
+  const TemporaryDirectory directory;
+  EXPECT_TRUE(SyncFile(directory.Write("file", "bytes")).ok());
+  const std::string absent = directory.File("absent");
+  ExpectSystemError(SyncFile(absent), ENOENT, absent, "open");
+}
+
 TEST(ListDirectory, GivesNamesInOrder) {
   const TemporaryDirectory directory;
   EXPECT_EQ(Names(directory.path()), std::vector<std::string>{});
