@@ -46,7 +46,22 @@ bool TakeDataSuffix(std::string_view* path, int32_t* num_shards) {
          TakeFromEnd(kDataInfix, path);
 }
 
+Status Invalid(const char* message) { return Status(StatusCode::kInvalidArgument, message); }
+
+bool NamesADirectory(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return name.empty() || name == "." || name == "..";
+}
+
 }  // namespace
+
+Status CheckPrefix(const std::string& prefix) {
+  if (prefix.empty()) return Invalid("a checkpoint needs a path, and this one is empty");
+  if (prefix.find('\0') != std::string::npos) return Invalid("a path may not contain a NUL byte");
+  if (!NamesADirectory(prefix)) return Status();
+  return Invalid("a checkpoint's path ends with its name, as in run/model.ckpt-100; this names a directory")
+      .WithPath(prefix);
+}
 
 std::string IndexPath(std::string_view prefix) { return std::string(prefix).append(kIndexSuffix); }
 

@@ -8,7 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "tensorbundle/status.h"
+
 namespace tensorbundle {
+
+// kInvalidArgument unless a checkpoint can have this prefix.
+Status CheckPrefix(const std::string& prefix);
 
 // "<prefix>.index".
 std::string IndexPath(std::string_view prefix);

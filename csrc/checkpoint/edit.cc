@@ -226,7 +226,7 @@ Status EditInPlace(const std::string& prefix, const NameEdit& edit, const EditOp
 
 Status EditTo(const std::string& prefix, const std::string& destination, const NameEdit& edit,
               const EditOptions& options) {
-  RETURN_IF_ERROR(CheckDestination(destination));
+  RETURN_IF_ERROR(CheckPrefix(destination));
   const std::string identity = IndexIdentity(prefix);
   if (!identity.empty() && IndexIdentity(destination) == identity) {
     return Invalid("the destination is the checkpoint itself; without one it is edited where it is").WithPath(prefix);

@@ -88,7 +88,7 @@ class Merge {
 
   Status Run() {
     if (prefixes_.empty()) return Invalid("there is nothing to merge: no checkpoint is given");
-    RETURN_IF_ERROR(CheckDestination(destination_));
+    RETURN_IF_ERROR(CheckPrefix(destination_));
     RETURN_IF_ERROR(ReadSources());
     RETURN_IF_ERROR(CheckSourcesDiffer());
     RETURN_IF_ERROR(CheckHeaders());

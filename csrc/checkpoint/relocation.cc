@@ -90,7 +90,8 @@ class Relocation {
   Status PlaceFiles() {
     NumberFiles();
     RETURN_IF_ERROR(MeasureFiles());
-    return CheckExtents();
+    RETURN_IF_ERROR(CheckExtents());
+    return os::CheckCanOpen(files_.size(), destination_);
   }
 
   Result<NewBundle> Make(Reporter* reporter) {
@@ -329,14 +330,6 @@ Result<MovedRecord> MoveRecord(const std::vector<StoredIndex>& sources, size_t s
   Status parsed = ParseEntry(ByteView(record.key), ByteView(record.value), num_shards, &moved.entry);
   if (parsed.ok() || parsed.code() == StatusCode::kUnimplemented) return moved;
   return std::move(parsed).WithTensor(record.key).WithPath(IndexPath(sources[source].prefix));
-}
-
-Status CheckDestination(const std::string& prefix) {
-  const auto invalid = [](const char* message) { return Status(StatusCode::kInvalidArgument, message); };
-  if (prefix.find('\0') != std::string::npos) return invalid("a path may not contain a NUL byte");
-  if (!prefix.empty() && prefix.back() != '/') return Status();
-  return invalid("a checkpoint's path ends with its name, as in run/model.ckpt-100; this names a directory")
-      .WithPath(prefix);
 }
 
 Status Relocate(const std::vector<StoredIndex>& sources, std::vector<MovedRecord> records,

@@ -31,9 +31,6 @@ struct MovedRecord {
 Result<MovedRecord> MoveRecord(const std::vector<StoredIndex>& sources, size_t source, const IndexRecord& record,
                                std::string new_key);
 
-// kInvalidArgument unless a checkpoint can have this prefix.
-Status CheckDestination(const std::string& prefix);
-
 // A scalar string that is written anew, into a data file of its own.
 struct NewString {
   std::string key;
@@ -52,7 +49,7 @@ struct RelocateOptions {
 // Every extent is compared with its data file before anything is written. kIo with EBUSY if another save took the place
 // of a source meanwhile.
 //
-// REQUIRES: keys ascend strictly, CheckDestination is ok, and the sources agree in their headers but for the number of
+// REQUIRES: keys ascend strictly, CheckPrefix is ok, and the sources agree in their headers but for the number of
 // data files. None of the records has the key of `added`, and with it the byte order is the host's.
 Status Relocate(const std::vector<StoredIndex>& sources, std::vector<MovedRecord> records,
                 const std::string& destination, const RelocateOptions& options,

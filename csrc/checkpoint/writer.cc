@@ -47,13 +47,7 @@ Status CheckOptions(const std::string& prefix, const WriteOptions& options) {
     return Invalid("alignment is a power of two from 1 to " + std::to_string(kMaxAlignment) + ", not " +
                    std::to_string(alignment));
   }
-  if (prefix.empty()) return Invalid("a checkpoint needs a path");
-  if (prefix.back() == '/') {
-    return Invalid("a checkpoint's path ends with its name, as in run/model.ckpt-100; this names a directory")
-        .WithPath(prefix);
-  }
-  if (prefix.find('\0') != std::string::npos) return Invalid("a path may not contain a NUL byte");
-  return Status();
+  return CheckPrefix(prefix);
 }
 
 // The bytes of a tensor as they are stored, strings apart; an error for what no checkpoint can hold.

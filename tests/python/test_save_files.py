@@ -425,9 +425,12 @@ def test_prefix_that_is_a_directory(tmp_path):
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
-        ("", "^a checkpoint needs a path$"),
+        ("", "^a checkpoint needs a path, and this one is empty$"),
         ("x/", r"^x/: a checkpoint's path ends with its name, as in run/model\.ckpt-100; this names a directory$"),
         ("/", "^/: a checkpoint's path ends with its name"),
+        (".", r"^\.: a checkpoint's path ends with its name"),
+        ("x/.", r"^x/\.: a checkpoint's path ends with its name"),
+        ("x/..", r"^x/\.\.: a checkpoint's path ends with its name"),
     ],
 )
 def test_prefix_without_a_name_is_refused(tmp_path, monkeypatch, prefix, message):

@@ -142,7 +142,8 @@ TEST_F(Writer, SaysWhatIsWrongWithThePlace) {
 TEST_F(Writer, RefusesPathsThatNameNoCheckpoint) {
   const auto error = [](const std::string& prefix) { return CheckpointWriter::Create(prefix).status(); };
   const std::string why = "a checkpoint's path ends with its name, as in run/model.ckpt-100; this names a directory";
-  ExpectInvalid(error(""), "a checkpoint needs a path");
+  ExpectInvalid(error(""), "a checkpoint needs a path, and this one is empty");
+  for (const char* name : {"runs/.", "runs/.."}) ExpectInvalid(error(File(name)), File(name) + ": " + why);
   ExpectInvalid(error(File("runs/")), File("runs/") + ": " + why);
   EXPECT_EQ(error(File("runs/")).path(), File("runs/"));
   ExpectInvalid(error(File("mo\0del"s)), "a path may not contain a NUL byte");
