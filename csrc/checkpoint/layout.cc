@@ -160,9 +160,10 @@ Result<std::vector<Placement>> Layout::Cut(const std::vector<TensorExtent>& tens
 }
 
 // Each piece goes to the shard that its middle falls into if the bytes of all are cut into equal parts; but no shard
-// stays empty that could have one.
+// stays empty, since TensorFlow's merging miscounts shards without a tensor: of more shards than pieces, the rest are
+// left to later batches.
 void Layout::Spread(std::vector<Placement>* placements) {
-  const auto num_shards = static_cast<uint64_t>(options_.num_shards);
+  const uint64_t num_shards = std::min<uint64_t>(static_cast<uint64_t>(options_.num_shards), placements->size());
   shard_bytes_.resize(num_shards);
   double total = 0;
   for (const Placement& placement : *placements) total += static_cast<double>(SizeOf(placement));
@@ -199,6 +200,7 @@ void Layout::Fill(uint64_t limit, std::vector<Placement>* placements) {
 }
 
 void Layout::PutWhereFewestBytesAre(Placement* placement) {
+  if (shard_bytes_.size() < static_cast<size_t>(options_.num_shards)) shard_bytes_.push_back(0);
   const auto fewest = std::min_element(shard_bytes_.begin(), shard_bytes_.end());
   Put(static_cast<int32_t>(fewest - shard_bytes_.begin()), placement);
 }

@@ -47,7 +47,8 @@ class Layout {
   explicit Layout(const LayoutOptions& options) : options_(options) {}
 
   // The places of a batch, in the order given, pieces of a tensor one after the other. The first batch is spread over
-  // the shards evenly, in its order; what comes later goes where the fewest bytes are. With a limit on bytes, shards
+  // the shards evenly, in its order, no more shards than it has pieces; what comes later goes where the fewest bytes
+  // are, to a new shard while there are fewer than asked for. With a limit on bytes, shards
   // are filled one after the other.
   //
   // `avoid`, if not 0, is a number of shards that the first batch should not end up with: where it would, its last

@@ -45,7 +45,8 @@ def save(
 
     An old checkpoint of that prefix stays whole and readable until the new one is complete, and then goes; arrays
     mapped from it stay valid. Any error, and a killed process, leave it as it was. Where one is replaced there may be
-    one data file more than asked for: the new files must not have the old ones' names.
+    one data file more than asked for: the new files must not have the old ones' names. It gets a small tensor, and is
+    empty where there is only one tensor.
 
     Args:
         prefix: What the checkpoint is named by: its files are ``<prefix>.index`` and ``<prefix>.data-?????-of-?????``.

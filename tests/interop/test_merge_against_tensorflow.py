@@ -146,7 +146,7 @@ def test_tensorflow_merges_what_was_merged_or_edited(tmp_path):
         names = [[f"t{4 * half + 2 * part + i}" for i in range(2)] for part in range(2)]
         sources = save_parts(tmp_path / str(half), [[(name, tensors[name]) for name in part] for part in names])
         # In the place of another, so that there is one data file more.
-        tb.save(tmp_path / f"half-{half}", {"old": np.int8(1)}, shards=2)
+        tb.save(tmp_path / f"half-{half}", {"old": np.int8(1), "older": np.int8(2)}, shards=2)
         tb.merge([tmp_path / str(half) / name for name in sources], tmp_path / f"half-{half}")
     tb.edit(tmp_path / "half-0", tmp_path / "renamed", rename=[("^t", "u")], drop="t0")
     tensorflow_oracle.merge([tmp_path / "renamed", tmp_path / "half-1"], tmp_path / "m")

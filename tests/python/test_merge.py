@@ -335,7 +335,7 @@ def test_a_taken_name_leaves_everything(tmp_path, taken):
 
 def test_an_old_checkpoint_stays_until_the_merged_one_is_there(tmp_path):
     prefixes, tensors = parts(tmp_path, 2)
-    tb.save(tmp_path / "model", {"old": np.arange(5)}, shards=2)
+    tb.save(tmp_path / "model", {"old": np.arange(5), "older": 1}, shards=2)
     with tb.open(tmp_path / "model") as old:
         tb.merge(prefixes, tmp_path / "model")
         assert old["old"].tolist() == [0, 1, 2, 3, 4]
@@ -371,7 +371,7 @@ def stage(tmp_path: Path) -> tuple[Path, list[Path], dict[str, Any]]:
     if not shutil.which("taskset"):
         pytest.skip("taskset is missing")
     prefixes, tensors = parts(tmp_path / "template", 2)
-    tb.save(tmp_path / "template" / "model", {"old": np.arange(5)}, shards=2)
+    tb.save(tmp_path / "template" / "model", {"old": np.arange(5), "older": 1}, shards=2)
     return tmp_path, [tmp_path / "run" / prefix.relative_to(tmp_path / "template") for prefix in prefixes], tensors
 
 
@@ -422,7 +422,7 @@ def test_killed_at_any_step_leaves_all_sources_or_the_merged_checkpoint(stage):
         committed = "old" not in tb.open(model)
         outcomes[committed] += 1
         if not committed:
-            assert_holds(model, {"old": np.arange(5)})
+            assert_holds(model, {"old": np.arange(5), "older": 1})
             tb.merge(prefixes, model)
             # And what was left over has gone.
             count = tb.open(model).num_shards

@@ -281,7 +281,7 @@ TEST(Layout, LeavesNoShardEmptyThatCouldHaveATensor) {
     const std::set<int32_t> used(shards.begin(), shards.end());
     EXPECT_EQ(used.size(), std::min<size_t>(4, sizes.size())) << sizes.size();
     EXPECT_EQ(*used.rbegin(), static_cast<int32_t>(used.size()) - 1);
-    EXPECT_EQ(layout.shard_bytes().size(), 4u);
+    EXPECT_EQ(layout.shard_bytes().size(), used.size());
   }
 }
 
@@ -291,6 +291,14 @@ TEST(Layout, PutsLaterBatchesWhereTheFewestBytesAre) {
   EXPECT_EQ(ShardsOf(PlaceOrFail(&layout, StringsOf({3, 1, 1, 1}))), (std::vector<int32_t>{1, 2, 1, 2}));
   EXPECT_EQ(layout.shard_bytes(), (std::vector<uint64_t>{9, 9, 9}));
   EXPECT_EQ(PlaceOrFail(&layout, StringsOf({1})).front().shard, 0);
+}
+
+TEST(Layout, PutsLaterBatchesIntoTheShardsThatTheFirstDidNotNeed) {
+  Layout layout({3, 0, 1});
+  EXPECT_EQ(ShardsOf(PlaceOrFail(&layout, StringsOf({9}))), (std::vector<int32_t>{0}));
+  EXPECT_EQ(layout.shard_bytes(), (std::vector<uint64_t>{9}));
+  EXPECT_EQ(ShardsOf(PlaceOrFail(&layout, StringsOf({0, 5, 1}))), (std::vector<int32_t>{1, 1, 2}));
+  EXPECT_EQ(layout.shard_bytes(), (std::vector<uint64_t>{9, 5, 1}));
 }
 
 TEST(Layout, TakesNothingForNoBatch) {

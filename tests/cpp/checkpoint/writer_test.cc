@@ -128,6 +128,41 @@ TEST_F(Writer, MakesTheDirectoryAndOneTemporaryInIt) {
   EXPECT_EQ(contents.begin()->first.substr(0, 21), "model.data-00000.tmp-");
 }
 
+TEST_F(Writer, LeavesNoDirectoryThatItMadeForNothing) {
+  {
+    const CheckpointWriter dropped = CreateAt(File("new/deep/model"));
+  }
+  EXPECT_EQ(Names(), Texts());
+  EXPECT_EQ(CheckpointWriter::Create(File("new/" + std::string(240, 'n'))).status().system_error(), ENAMETOOLONG);
+  EXPECT_EQ(Names(), Texts());
+  CheckpointWriter abandoned = CreateAt(File("new/deep/model"));
+  directory_.Write("new/theirs", "");
+  abandoned.Abandon();
+  EXPECT_EQ(Names(), Texts{"new"});
+  EXPECT_FALSE(fs::exists(File("new/deep")));
+  CheckpointWriter finished = CreateAt(File("new/deep/model"));
+  ExpectOk(finished.Add(BytesOver("bytes", "w")));
+  ExpectOk(finished.Finish());
+  fs::remove(File("new/deep/model.index"));
+  fs::remove(File("new/deep/model.data-00000-of-00001"));
+  finished.Abandon();
+  EXPECT_TRUE(fs::is_directory(File("new/deep")));
+}
+
+TEST_F(Writer, KeepsItsPlaceWhateverBecomesOfTheWorkingDirectory) {
+  const fs::path before = fs::current_path();
+  fs::create_directory(File("elsewhere"));
+  fs::current_path(directory_.path());
+  CheckpointWriter writer = CreateAt("model");
+  fs::current_path(File("elsewhere"));
+  ExpectOk(writer.Add(BytesOver("bytes", "w")));
+  const Status status = writer.Finish();
+  fs::current_path(before);
+  ExpectOk(status);
+  EXPECT_EQ(Names(), (Texts{"elsewhere", "model.data-00000-of-00001", "model.index"}));
+  EXPECT_EQ(Read("w"), "bytes");
+}
+
 TEST_F(Writer, SaysWhatIsWrongWithThePlace) {
   directory_.Write("file", "");
   fs::create_directory(File("model.index"));
@@ -361,13 +396,22 @@ TEST_F(Writer, SpreadsTheFirstBatchAndFillsUpLater) {
   EXPECT_EQ(shards, (std::map<std::string, int32_t>{{"a", 0}, {"b", 0}, {"c", 1}, {"d", 0}, {"e", 1}, {"f", 1}}));
 }
 
-TEST_F(Writer, MakesAllFilesThatWereAskedFor) {
+TEST_F(Writer, MakesNoFilesWithoutATensor) {
   WriteOptions options = Quick();
   options.num_shards = 3;
   Save("w", "bytes", options);
+  EXPECT_EQ(Names(), (Texts{"model.data-00000-of-00001", "model.index"}));
+  EXPECT_EQ(Read("w"), "bytes");
+}
+
+TEST_F(Writer, MakesFilesForTensorsThatComeOneByOne) {
+  WriteOptions options = Quick();
+  options.num_shards = 3;
+  CheckpointWriter writer = Create(options);
+  for (const char* name : {"a", "b", "c", "d"}) ExpectOk(writer.Add(BytesOver("bytes", name)));
+  ExpectOk(writer.Finish());
   EXPECT_EQ(Names(), (Texts{"model.data-00000-of-00003", "model.data-00001-of-00003", "model.data-00002-of-00003",
                             "model.index"}));
-  EXPECT_EQ(Read("w"), "bytes");
 }
 
 // --- Limits on the size of a file ---
@@ -868,8 +912,10 @@ TEST_F(Writer, MovesTheSmallestTensorIntoAFileThatWasAdded) {
 TEST_F(Writer, MovesNoTensorThatIsAloneInItsFile) {
   WriteOptions options = Quick();
   options.num_shards = 2;
-  Save("w", "old", options);
   const std::string bytes = DistinctBytes(1000);
+  CheckpointWriter old = Create(options);
+  ExpectOk(old.AddMany({BytesOver(bytes, "v"), BytesOver(bytes, "w")}));
+  ExpectOk(old.Finish());
   CheckpointWriter writer = Create(options);
   ExpectOk(writer.Add(Over(bytes, "alone", DType::kInt8, {1000})));
   ExpectOk(writer.Add(Over(bytes, "b", DType::kInt8, {600})));
