@@ -45,12 +45,15 @@ def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
         return _plain(name, value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array_interface__"):
         return _of_library(name, value)
+    if isinstance(value, (list, tuple)):
+        _check_masks(name, value, set())
     try:
-        array = np.asarray(value)
+        array = np.asanyarray(value)
     except ValueError as error:  # Of different lengths.
         raise ValueError(f"tensor {name!r}: {error}") from error
     except (AttributeError, BufferError, RuntimeError, TypeError) as error:  # Another library's: no array.
         raise TypeError(f"tensor {name!r}: {error}") from error
+    array = _plain(name, array)
     # NumPy cuts strings to a fixed width and takes zeros at their ends for padding.
     holds_text = array.dtype.kind in "SU" and not isinstance(value, (np.generic, memoryview))
     return np.asarray(value, dtype=object) if holds_text else array
@@ -63,6 +66,25 @@ def _plain(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(array)
 
 
+def _check_masks(name: str, values: list[Any] | tuple[Any, ...], seen: set[int]) -> None:
+    """Refuses masked arrays in nested sequences, of which NumPy takes the elements alone.
+
+    Args:
+        name: For messages.
+        values: A sequence.
+        seen: The sequences that have been looked at: they may hold each other.
+    """
+    seen.add(id(values))
+    kinds = set(map(type, values))  # Few, and quickly found, whatever the number of values.
+    masked = tuple(kind for kind in kinds if issubclass(kind, np.ma.MaskedArray))
+    nested = tuple(kind for kind in kinds if issubclass(kind, (list, tuple)))
+    for value in values if masked or nested else ():
+        if isinstance(value, masked):
+            _plain(name, value)
+        elif isinstance(value, nested) and id(value) not in seen:
+            _check_masks(name, value, seen)
+
+
 def _of_library(name: str, value: Any) -> np.ndarray[Any, Any]:
     """The elements of another library's tensor, where they lie if that can be had."""
     from tensorbundle import _core
@@ -71,13 +93,15 @@ def _of_library(name: str, value: Any) -> np.ndarray[Any, Any]:
     problem: Exception | None = None
     if hasattr(value, "__array__"):
         try:
-            return np.asarray(value)
+            array = np.asanyarray(value)
         except ValueError as error:
             if not hasattr(value, "numpy"):
                 raise ValueError(f"tensor {name!r}: {error}") from error
             return np.asarray(value.numpy())  # TensorFlow's scalars of types that NumPy lacks are no arrays yet.
         except (RuntimeError, TypeError) as error:  # Not of this type, not with a history, not from this device.
             problem = error
+        else:
+            return _plain(name, array)
     try:
         value = _resolved(value)
         device, number = map(int, value.__dlpack_device__())
@@ -110,11 +134,12 @@ def _as_bytes(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     first = _core.first_not_bytes(flat)
     for position in range(first if first >= 0 else flat.size, flat.size):
         if type(flat[position]) is not bytes:
-            flat[position] = _to_bytes(name, flat[position], position, elements.shape)
+            flat[position] = _to_bytes(name, flat, position, elements.shape)
     return elements
 
 
-def _to_bytes(name: str, element: Any, position: int, shape: tuple[int, ...]) -> bytes:
+def _to_bytes(name: str, elements: np.ndarray[Any, Any], position: int, shape: tuple[int, ...]) -> bytes:
+    element = elements[position]
     if isinstance(element, str):
         try:
             return element.encode("utf-8", "surrogateescape")
@@ -122,6 +147,10 @@ def _to_bytes(name: str, element: Any, position: int, shape: tuple[int, ...]) ->
             raise ValueError(f"tensor {name!r}: text{_place(position, shape)} has no UTF-8: {error}") from error
     if isinstance(element, (bytes, bytearray, memoryview)):
         return bytes(element)
+    # Where an integer is too large for any type, NumPy makes objects of all.
+    for place, other in enumerate(elements):
+        if isinstance(other, int) and not -(2**63) <= other < 2**64:
+            raise TypeError(f"tensor {name!r}: the integer{_place(place, shape)} is too large for any integer type")
     raise TypeError(
         f"tensor {name!r}: object arrays may hold bytes and str only, "
         f"this one has {type(element).__name__}{_place(position, shape)}"

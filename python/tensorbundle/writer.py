@@ -315,7 +315,9 @@ def _typed(name: str, array: Any, dtype: str | None) -> tuple[Any, str | None]:
     tf_name, expected = _element_type(name, dtype)
     converted = inputs.to_array(name, array)
     if converted.dtype.newbyteorder("=") != expected:
-        raise TypeError(f"tensor {name!r}: {tf_name} elements are given as {expected}, not {converted.dtype}")
+        raise TypeError(
+            f"tensor {name!r}: dtype {tf_name!r} takes an array of {expected}, this one is of {converted.dtype}"
+        )
     return converted, tf_name
 
 

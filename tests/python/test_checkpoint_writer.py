@@ -130,11 +130,11 @@ def test_type_that_the_array_has_anyway(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("value", "dtype", "message"),
     [
-        ([1, 2], "qint8", "qint8 elements are given as int8, not int64$"),
-        (np.zeros(2, "u1"), "qint8", "qint8 elements are given as int8, not uint8$"),
-        (np.zeros(2), "float32", "float32 elements are given as float32, not float64$"),
-        (np.zeros(2), "string", "string elements are given as object, not float64$"),
-        ([b"a"], "float32", "float32 elements are given as float32, not object$"),
+        ([1, 2], "qint8", "dtype 'qint8' takes an array of int8, this one is of int64$"),
+        (np.zeros(2, "u1"), "qint8", "dtype 'qint8' takes an array of int8, this one is of uint8$"),
+        (np.zeros(2), "float32", "dtype 'float32' takes an array of float32, this one is of float64$"),
+        (np.zeros(2), "string", "dtype 'string' takes an array of object, this one is of float64$"),
+        ([b"a"], "float32", "dtype 'float32' takes an array of float32, this one is of object$"),
         (np.zeros(2), "resource", "data type 'resource' not understood$"),
         (np.zeros(2), "float128x", "data type 'float128x' not understood$"),
         (np.zeros(2), "datetime64[s]", r"a checkpoint can't hold elements of dtype datetime64\[s\]$"),

@@ -254,14 +254,31 @@ def test_subclasses_are_plain_arrays(tmp_path):
         "memmap": mapped,
         "matrix": matrix,
         "unmasked": np.ma.array([1, 2, 3]),
+        "unmasked in a list": [np.ma.array([1, 2]), [3, 4]],
         "records": np.rec.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])["b"],
     }
     tb.save(tmp_path / "x", tensors)
     plain = {"memmap": np.arange(6, dtype="f4").reshape(2, 3), "matrix": np.array([[1.5, 2.5]])}
-    stored.assert_stored(tmp_path / "x", {**plain, "unmasked": np.array([1, 2, 3]), "records": np.array([2.5])})
+    stored.assert_stored(
+        tmp_path / "x",
+        {
+            **plain,
+            "unmasked": np.array([1, 2, 3]),
+            "unmasked in a list": np.array([[1, 2], [3, 4]]),
+            "records": np.array([2.5]),
+        },
+    )
 
 
 # What is refused.
+
+
+class MakesAnArray:
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._array
 
 
 def refused() -> dict[str, tuple[Any, type[Exception], str]]:
@@ -273,7 +290,17 @@ def refused() -> dict[str, tuple[Any, type[Exception], str]]:
         "set": ({1}, TypeError, f"{holds} set$"),
         "generator": ((i for i in "a"), TypeError, f"{holds} generator$"),
         "object": (object(), TypeError, f"{holds} object$"),
-        "large number": (2**70, TypeError, f"{holds} int$"),
+        "large number": (2**70, TypeError, "the integer is too large for any integer type$"),
+        "large numbers": ([[1], [-(2**64)]], TypeError, r"the integer at \[1, 0\] is too large for any integer type$"),
+        "masked in a list": ([masked, masked], TypeError, "a checkpoint can't hold masked elements"),
+        "masked in a tuple in a list": (
+            [([1], masked[1:]), ([2], masked[:1])],
+            TypeError,
+            "a checkpoint can't hold masked elements",
+        ),
+        "masked scalar in a list": ([1, np.ma.masked], TypeError, "a checkpoint can't hold masked elements"),
+        "masked by way of __array__": (MakesAnArray(masked), TypeError, "a checkpoint can't hold masked elements"),
+        "masked text": ([np.ma.array(["a"], mask=[True])], TypeError, "a checkpoint can't hold masked elements"),
         "objects": (np.array([[b"a"], [3]], object), TypeError, rf"{holds} int at \[1, 0\]$"),
         "text and numbers": (["a", 1], TypeError, rf"{holds} int at \[1\]$"),
         "masked": (masked, TypeError, r"a checkpoint can't hold masked elements; use .filled\(\)$"),
