@@ -7,6 +7,7 @@ import math
 import operator
 import os
 import threading as threading_module
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +125,18 @@ class CheckpointWriter:
         callers.warn_of_patterns(path)  # While there is nothing that had to be removed if it is raised.
         with contextlib.ExitStack() as stack:
             report = stack.enter_context(reporting(progress, f"Saving {os.path.basename(path)}"))
+            # Here, and not in the native writer: what refers back to this object would keep both for ever.
+            self._progress = report
             self._native = _core.CheckpointWriter(
-                path, *sizes, bool(durable), bool(partial), opening.thread_count(threads), report
+                path,
+                *sizes,
+                bool(durable),
+                bool(partial),
+                opening.thread_count(threads),
+                report and _weakly(self._call_progress),
             )
+            # Also at the interpreter's end, when what is still referred to does not go by itself.
+            weakref.finalize(self, _let_go, self._native, self._lock)
             self._cleanup = stack.pop_all()
 
     @property
@@ -241,6 +251,10 @@ class CheckpointWriter:
     def __repr__(self) -> str:
         return f"<tensorbundle.CheckpointWriter {self._path!r}>"
 
+    def _call_progress(self, done: int, total: int, name: str) -> None:
+        if self._progress is not None:
+            self._progress(done, total, name)
+
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         with self._lock:
@@ -281,6 +295,26 @@ class CheckpointWriter:
                 "there are no slices of it that TensorFlow puts together",
                 UserWarning,
             )
+
+
+def _weakly(method: ProgressFunction) -> ProgressFunction:
+    """A function that calls a method while its object is there, and does not keep it."""
+    reference = weakref.WeakMethod(method)
+
+    def call(done: int, total: int, name: str) -> None:
+        if (found := reference()) is not None:
+            found(done, total, name)
+
+    return call
+
+
+def _let_go(native: _core.CheckpointWriter, lock: threading_module.RLock) -> None:
+    """Removes what an unfinished writer wrote, unless a thread is still writing."""
+    if lock.acquire(blocking=False):
+        try:
+            native.abandon()
+        finally:
+            lock.release()
 
 
 def _items(tensors: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]]) -> Iterable[tuple[str, ArrayLike]]:

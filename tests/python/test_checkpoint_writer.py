@@ -756,7 +756,7 @@ if child == 0:
     why = re.escape(f"opened by process {parent}, and this is process {os.getpid()}: a forked child can only abandon")
     if way == "adds":
         with pytest.raises(ValueError, match=why):
-            writer.add("childs", np.zeros(1000))
+            writer.add("of the child", np.zeros(1000))
     elif way == "finishes":
         with pytest.raises(ValueError, match=why):
             writer.finish()
