@@ -118,6 +118,20 @@ assert_type(tb.merge(["run/a", Path("run/b")], "run/c", durable=False, keep_sour
 assert_type(tb.edit("run/ckpt", rename=[("a", "b"), (re.compile("c"), r"\1")], drop="Adam"), str)
 assert_type(tb.edit(Path("run/ckpt"), Path("run/other"), drop=["a", re.compile("b")], link=True, durable=False), str)
 
+# Programs that call TensorFlow.
+reader = tb.train.load_checkpoint(Path("run"))
+assert_type(reader, tb.train.CheckpointReader)
+assert_type(tb.train.NewCheckpointReader("run/ckpt"), tb.train.CheckpointReader)
+assert_type(reader.has_tensor("w"), bool)
+assert_type(reader.get_variable_to_shape_map(), dict[str, list[int]])
+assert_type(reader.get_variable_to_dtype_map()["w"].name, str)
+assert_type(reader.debug_string(), bytes)
+assert_type(tb.train.list_variables("run"), list[tuple[str, list[int]]])
+assert_type(tb.train.latest_checkpoint("run"), str | None)
+assert_type(tb.train.checkpoint_exists("run/ckpt"), bool)
+with tb.train.as_tensorflow():
+    pass
+
 # Errors.
 try:
     ckpt["w"]
