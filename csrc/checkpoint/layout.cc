@@ -200,8 +200,12 @@ void Layout::Fill(uint64_t limit, std::vector<Placement>* placements) {
 }
 
 void Layout::PutWhereFewestBytesAre(Placement* placement) {
-  if (shard_bytes_.size() < static_cast<size_t>(options_.num_shards)) shard_bytes_.push_back(0);
-  const auto fewest = std::min_element(shard_bytes_.begin(), shard_bytes_.end());
+  auto fewest = std::min_element(shard_bytes_.begin(), shard_bytes_.end());
+  // One more only for this piece to go into: where another has no bytes either, the new one might stay without a
+  // tensor.
+  if (*fewest != 0 && shard_bytes_.size() < static_cast<size_t>(options_.num_shards)) {
+    fewest = shard_bytes_.insert(shard_bytes_.end(), 0);
+  }
   Put(static_cast<int32_t>(fewest - shard_bytes_.begin()), placement);
 }
 

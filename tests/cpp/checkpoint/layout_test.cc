@@ -351,6 +351,15 @@ void ExpectTooMany(Layout* layout, const Batch& batch) {
   EXPECT_EQ(status.message(), "a limit of 1 bytes a data file would make more than 100000 of them");
 }
 
+TEST(Layout, LeavesNoShardWithoutATensorThoughTheTensorsHaveNoBytes) {
+  Layout layout({3, 0, 64});
+  Batch batch;
+  batch.Add(DType::kFloat32, {0});
+  PlaceOrFail(&layout, batch);
+  PlaceOrFail(&layout, batch);
+  EXPECT_EQ(layout.shard_bytes(), (std::vector<uint64_t>{0}));
+}
+
 TEST(Layout, RefusesMorePiecesThanAFolderShouldHold) {
   for (const Shape& shape :
        {Shape{100001}, Shape{100001, 1}, Shape{100000, 2}, Shape{2, 50001}, Shape{1 << 20, 1 << 20}}) {
