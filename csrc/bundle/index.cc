@@ -187,17 +187,6 @@ Status CheckExtent(const StoredBytes& bytes, const std::unordered_map<int32_t, R
 
 Result<Index> Index::Parse(ByteView file) { return IndexParser().Parse(file); }
 
-const Entry* Index::Find(std::string_view name) const {
-  const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
-                                      [](const Entry& entry, std::string_view key) { return entry.name < key; });
-  return found != entries_.end() && found->name == name ? &*found : nullptr;
-}
-
-Status Index::Problem(size_t position) const {
-  const auto found = problems_.find(position);
-  return found == problems_.end() ? Status() : Status(found->second).WithTensor(entries_[position].name);
-}
-
 const std::vector<StoredSlice>& Index::Slices(size_t position) const {
   static const std::vector<StoredSlice>* const none = new std::vector<StoredSlice>;  // Outlives static objects.
   const auto found = slices_.find(position);

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "tensorbundle/buffer.h"
 #include "tensorbundle/entry.h"
 #include "tensorbundle/status.h"
+#include "util/entry_list.h"
 
 namespace tensorbundle {
 
@@ -34,18 +34,13 @@ struct ShardFile {
   uint64_t size_bytes = 0;
 };
 
-class Index {
+// Pieces of partitioned tensors are not among the entries.
+class Index : public EntryList {
  public:
   // Parses a whole index file. An error means that the table or its header is damaged, or that this is none.
   static Result<Index> Parse(ByteView file);
 
   const Header& header() const { return header_; }
-  // Every tensor, in key order. Pieces of partitioned tensors are not among them.
-  const std::vector<Entry>& entries() const { return entries_; }
-  const Entry* Find(std::string_view name) const;
-
-  // Why entries()[position] cannot be read; ok for most.
-  Status Problem(size_t position) const;
   // The pieces of entries()[position]; empty if it is stored whole. REQUIRES: its Problem is ok.
   const std::vector<StoredSlice>& Slices(size_t position) const;
 
@@ -63,10 +58,7 @@ class Index {
   friend class IndexParser;
 
   Header header_;
-  std::vector<Entry> entries_;
-  // Keyed by position; few entries have either.
-  std::unordered_map<size_t, Status> problems_;
-  std::unordered_map<size_t, std::vector<StoredSlice>> slices_;
+  std::unordered_map<size_t, std::vector<StoredSlice>> slices_;  // By position; few entries have any.
 };
 
 }  // namespace tensorbundle

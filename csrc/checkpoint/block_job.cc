@@ -128,7 +128,7 @@ Status BlockJob::Missing(size_t record) const {
 Status BlockJob::Decode(size_t record, ByteView value) {
   const WantedRecord& wanted = records_[record];
   const BlockRequest& request = requests_[wanted.request];
-  if (!HasLengths(*request.entry)) return DecodeNumbers(request, *wanted.piece, value);
+  if (!HasLengths(request.entry->dtype)) return DecodeNumbers(request, *wanted.piece, value);
   const uint64_t count = wanted.piece->box.NumElements();
   const v1::KeepGoing keep_going = [this] { return reporter_->KeepGoing(); };
   if (request.check_only) return v1::CheckStrings(value, count, keep_going);
@@ -155,7 +155,7 @@ Result<std::map<size_t, StringArray>> BlockJob::TakeStrings() {
   std::map<size_t, std::vector<StringPiece>> pieces;
   for (size_t i = 0; i < records_.size(); ++i) {
     const WantedRecord& wanted = records_[i];
-    if (HasLengths(*requests_[wanted.request].entry)) {
+    if (HasLengths(requests_[wanted.request].entry->dtype)) {
       pieces[wanted.request].push_back({wanted.piece->box, std::move(strings_[i])});
     }
   }

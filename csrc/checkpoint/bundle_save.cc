@@ -19,7 +19,7 @@ const ByteSource* BundleSave::SourceOf(int32_t shard) const {
 }
 
 void BundleSave::AddPieces(const Entry& entry, size_t request, std::vector<PlannedPiece>* pieces) const {
-  const bool divisible = !HasLengths(entry);
+  const bool divisible = !HasLengths(entry.dtype);
   if (entry.slices.empty()) {
     pieces->push_back({request, nullptr, StoredBytesOf(entry), SourceOf(entry.shard), divisible});
     return;
@@ -70,14 +70,14 @@ class Batch {
     RETURN_IF_ERROR(save_.Problem(entry));
     JobRequest job{&entry, ReadAction::kDecode, options_.verify, {}, request.destination, request.destination_is_used};
     Tensor tensor{entry.dtype, entry.shape, {}, {}};
-    if (!HasLengths(entry)) job.conversion = ConversionFor(*FindDTypeInfo(entry.dtype), foreign_byte_order_);
+    if (!HasLengths(entry.dtype)) job.conversion = ConversionFor(*FindDTypeInfo(entry.dtype), foreign_byte_order_);
     if (request.destination == nullptr && save_.WillView(entry, request.copy)) {
       job.action = ReadAction::kView;
       job.sum = options_.verify && !verified;
       ASSIGN_OR_RETURN(tensor.data, save_.View(entry));
     } else if (request.copy == CopyMode::kNever) {
       return NoView(entry);
-    } else if (!HasLengths(entry)) {
+    } else if (!HasLengths(entry.dtype)) {
       job.action = entry.slices.empty() ? ReadAction::kCopy : ReadAction::kScatter;
       if (job.destination == nullptr) {
         ASSIGN_OR_RETURN(tensor.data, Allocate(entry, &job.destination));
@@ -152,7 +152,7 @@ Result<std::vector<Tensor>> BundleSave::ReadMany(const std::vector<ReadRequest>&
 
 Result<Tensor> BundleSave::ReadRegion(const Entry& entry, const Region& region, uint8_t* destination,
                                       const ReadOptions& options) const {
-  if (HasLengths(entry)) {
+  if (HasLengths(entry.dtype)) {
     ASSIGN_OR_RETURN(std::vector<Tensor> tensors, ReadMany({{&entry, CopyMode::kIfNeeded, nullptr, false}}, options));
     auto strings = SelectStrings({{WholeBox(entry.shape), std::move(tensors.front().strings)}}, region);
     if (!strings.ok()) return std::move(strings).status().WithTensor(entry.name);
@@ -169,8 +169,12 @@ Result<VerifyReport> BundleSave::Verify(const std::vector<const Entry*>& wanted,
   std::vector<Status> problems;
   for (size_t i = 0; i < wanted.size(); ++i) {
     problems.push_back(Problem(*wanted[i]));
-    jobs.push_back(
-        {wanted[i], HasLengths(*wanted[i]) ? ReadAction::kCheckStrings : ReadAction::kCheck, true, {}, nullptr, false});
+    jobs.push_back({wanted[i],
+                    HasLengths(wanted[i]->dtype) ? ReadAction::kCheckStrings : ReadAction::kCheck,
+                    true,
+                    {},
+                    nullptr,
+                    false});
     if (problems[i].ok()) AddPieces(*wanted[i], i, &pieces);
   }
   ReadJob job(std::move(jobs), std::move(pieces), foreign_byte_order());

@@ -92,7 +92,7 @@ uint64_t Checkpoint::NumElements(const Entry& entry) const { return CountElement
 
 uint64_t Checkpoint::MemorySize(const Entry& entry) const {
   // The pieces of a tensor cover it exactly, and an element of fixed width counts as many bytes as it takes in memory.
-  return HasLengths(entry) ? 0 : entry.size_bytes;
+  return HasLengths(entry.dtype) ? 0 : entry.size_bytes;
 }
 
 bool Checkpoint::CanView(const Entry& entry) const { return rep_->save->CanView(entry); }
@@ -109,7 +109,7 @@ Result<Tensor> Checkpoint::Read(std::string_view name, const ReadOptions& option
 Status Checkpoint::ReadInto(std::string_view name, uint8_t* destination, size_t size_bytes,
                             const ReadOptions& options) const {
   ASSIGN_OR_RETURN(const Entry* const entry, rep_->FindReadable(name));
-  if (HasLengths(*entry) || size_bytes != MemorySize(*entry)) {
+  if (HasLengths(entry->dtype) || size_bytes != MemorySize(*entry)) {
     return Status(StatusCode::kInvalidArgument, Quote(name) + " needs " + std::to_string(MemorySize(*entry)) +
                                                     " bytes of memory and was given " + std::to_string(size_bytes));
   }

@@ -38,6 +38,9 @@ struct CommitOptions {
 // A new temporary for a shard of the checkpoint at `prefix`.
 Result<os::TemporaryFile> CreateDataFile(const std::string& prefix, int32_t shard);
 
+// A tensor or piece that is larger is not moved into an added shard.
+inline constexpr uint64_t kMaxMovedBytes = uint64_t{64} << 20;
+
 // How many shards the checkpoint at `prefix` has by its index; 0 if there is none, or none that can be read.
 int32_t FindNumShards(const std::string& prefix);
 

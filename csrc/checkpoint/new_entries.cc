@@ -15,9 +15,7 @@ namespace {
 Status Invalid(const std::string& message) { return Status(StatusCode::kInvalidArgument, message); }
 
 std::string DescriptionOf(DType dtype, const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t dimension : shape) text += (text.empty() ? "" : ", ") + std::to_string(dimension);
-  return std::string(FindDTypeInfo(dtype)->name) + " [" + text + "]";
+  return std::string(FindDTypeInfo(dtype)->name) + " " + ShapeText(shape);
 }
 
 // As partitioned variables spell themselves: every dimension with start and length.

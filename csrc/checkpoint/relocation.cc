@@ -22,9 +22,6 @@
 namespace tensorbundle {
 namespace {
 
-// What is moved for the sake of TensorFlow's merging, at most.
-constexpr uint64_t kMaxMovedBytes = uint64_t{64} << 20;
-
 // Where a tensor that is moved beside another begins: aligned for any array.
 constexpr uint64_t kAlignment = 64;
 

@@ -63,9 +63,6 @@ class Save {
 // Opens the save that `path` names: a V2 prefix or a file of it, or else a V1 file or the pattern of one's shards.
 Result<std::unique_ptr<const Save>> OpenSave(const std::string& path, const OpenOptions& options);
 
-// True for elements that differ in length.
-inline bool HasLengths(const Entry& entry) { return entry.dtype == DType::kString || entry.dtype == DType::kVariant; }
-
 }  // namespace tensorbundle
 
 #endif  // TENSORBUNDLE_CHECKPOINT_SAVE_H_

@@ -7,27 +7,21 @@
 #include "bundle/naming.h"
 #include "table/table_reader.h"
 #include "tensorbundle/byte_source.h"
+#include "util/key_budget.h"
 #include "util/quote.h"
 #include "util/status_macros.h"
 
 namespace tensorbundle {
 namespace {
 
-// A key takes a byte of the file if it shares the others with the key before it, so a small file can list keys that
-// fill any memory. As for reading, names of real checkpoints are far from this.
-constexpr uint64_t kMaxKeyBytesPerFileByte = 64;
-constexpr uint64_t kMaxKeyBytesAnyway = uint64_t{16} << 20;
-
 class RecordTaker {
  public:
-  RecordTaker(uint64_t file_bytes, StoredIndex* index)
-      : index_(index), max_key_bytes_(kMaxKeyBytesAnyway + kMaxKeyBytesPerFileByte * file_bytes) {}
+  RecordTaker(uint64_t file_bytes, StoredIndex* index) : index_(index), keys_(file_bytes) {}
 
   Status Take(ByteView key, ByteView value) {
     if (!has_header_) return TakeHeader(key, value);
-    key_bytes_ += key.size();
-    if (key_bytes_ > max_key_bytes_) {
-      return Status(StatusCode::kResourceExhausted, "the keys take more than " + std::to_string(max_key_bytes_) +
+    if (!keys_.Take(key.size())) {
+      return Status(StatusCode::kResourceExhausted, "the keys take more than " + std::to_string(keys_.limit()) +
                                                         " bytes, which is out of proportion to the index");
     }
     index_->records.push_back({std::string(key.AsText()), std::string(value.AsText())});
@@ -49,8 +43,7 @@ class RecordTaker {
   }
 
   StoredIndex* const index_;
-  const uint64_t max_key_bytes_;
-  uint64_t key_bytes_ = 0;
+  KeyBudget keys_;
   bool has_header_ = false;
 };
 

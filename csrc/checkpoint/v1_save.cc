@@ -169,7 +169,7 @@ Result<std::vector<Tensor>> V1Save::ReadMany(const std::vector<ReadRequest>& req
     if (request.copy == CopyMode::kNever) return NoView(entry);
     Tensor tensor{entry.dtype, entry.shape, {}, {}};
     uint8_t* destination = request.destination;
-    if (destination == nullptr && !HasLengths(entry)) {
+    if (destination == nullptr && !HasLengths(entry.dtype)) {
       ASSIGN_OR_RETURN(const OwnedMemory memory, AllocateMemory(entry.size_bytes));
       destination = memory.data;
       tensor.data = memory.buffer;

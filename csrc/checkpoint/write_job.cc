@@ -32,10 +32,6 @@ constexpr uint64_t kChunkOverheadBytes = 64;
 // Below this a file is not worth a system call that reserves its space.
 constexpr uint64_t kMinReserveBytes = uint64_t{1} << 20;
 
-bool HasLengths(const TensorToWrite& tensor) {
-  return tensor.dtype == DType::kString || tensor.dtype == DType::kVariant;
-}
-
 // A part of a piece: the bytes [begin, end) of its tensor.
 struct WriteChunk {
   size_t piece;
@@ -80,7 +76,7 @@ class WriteJob {
 
   // Where the part of a piece that begins with `begin` ends: at the shard's next block, after whole elements.
   uint64_t NextCut(const WritePiece& piece, uint64_t begin) const {
-    if (HasLengths(*piece.tensor)) return piece.end;
+    if (HasLengths(piece.tensor->dtype)) return piece.end;
     const uint64_t done = begin - piece.begin;
     const uint64_t to_block = kBlockBytes - (piece.offset + done) % kBlockBytes;
     return std::min(piece.begin + (done + to_block + kCutAlignment - 1) / kCutAlignment * kCutAlignment, piece.end);
@@ -160,7 +156,7 @@ class WriteJob {
     reporter_.Begin(piece.tensor->name);
     const ByteRange range{PlaceOf(first), PlaceOf(last) + (last.end - last.begin) - PlaceOf(first)};
     const bool alone = task.end - task.begin == 1;
-    if (alone && HasLengths(*piece.tensor)) return WriteEncoded(&chunks_[task.begin]);
+    if (alone && HasLengths(piece.tensor->dtype)) return WriteEncoded(&chunks_[task.begin]);
     RETURN_IF_ERROR(alone && LiesAsStored(*piece.tensor) ? WriteInPlace(&chunks_[task.begin])
                                                          : WriteGathered(task, range));
     reporter_.Done(SizeOf(task));
@@ -190,7 +186,7 @@ class WriteJob {
   Status Gather(WriteChunk* chunk, uint8_t* destination) const {
     const TensorToWrite& tensor = *pieces_[chunk->piece].tensor;
     const uint64_t size = chunk->end - chunk->begin;
-    if (HasLengths(tensor)) {
+    if (HasLengths(tensor.dtype)) {
       uint8_t* next = destination;
       return Encode(tensor, &chunk->crc32c, [&next](ByteView bytes) {
         std::memcpy(next, bytes.data(), bytes.size());

@@ -24,18 +24,8 @@ constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr int32_t kMaxShards = 100000;
 // TensorFlow's limit.
 constexpr size_t kMaxRank = 254;
-// What is moved for the sake of TensorFlow's merging, at most.
-constexpr uint64_t kMaxMovedBytes = uint64_t{64} << 20;
 
 Status Invalid(const std::string& message) { return Status(StatusCode::kInvalidArgument, message); }
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (const int64_t dimension : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(dimension);
-  return text + "]";
-}
-
-bool HasLengths(DType dtype) { return dtype == DType::kString || dtype == DType::kVariant; }
 
 Status CheckOptions(const std::string& prefix, const WriteOptions& options) {
   if (options.num_shards < 1 || options.num_shards > kMaxShards) {

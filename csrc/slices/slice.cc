@@ -132,6 +132,12 @@ Status CheckRegion(const Region& region, const std::vector<int64_t>& shape) {
   return Status();
 }
 
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (const int64_t dimension : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(dimension);
+  return text + "]";
+}
+
 std::string BoxText(const Box& box) {
   std::string text = "[";
   const size_t shown = std::min(box.start.size(), kMaxShownDimensions);

@@ -52,6 +52,9 @@ std::optional<Box> Intersect(const Box& a, const Box& b);
 // REQUIRES: no dimension of `shape` is negative.
 Status CheckRegion(const Region& region, const std::vector<int64_t>& shape);
 
+// A shape, for messages: "[40, 5]".
+std::string ShapeText(const std::vector<int64_t>& shape);
+
 // A box as NumPy writes it, for messages: "[30:70, 0:5]". Dimensions after the sixteenth are left out and counted.
 std::string BoxText(const Box& box);
 

@@ -5,24 +5,17 @@
 #include <utility>
 
 #include "table/block.h"
+#include "util/key_budget.h"
 #include "util/quote.h"
 #include "util/status_macros.h"
 
 namespace tensorbundle {
 namespace {
 
-// Keys share bytes with the keys before them, so a small block can list keys that fill any memory. Real ones are cut
-// short, and far from this.
-constexpr uint64_t kMaxKeyBytesPerByte = 64;
-constexpr uint64_t kMaxKeyBytesAnyway = uint64_t{16} << 20;
-
 class IndexBlockParser {
  public:
   IndexBlockParser(ByteView contents, uint64_t file_size)
-      : contents_(contents),
-        file_size_(file_size),
-        data_bytes_left_(file_size),
-        key_bytes_left_(kMaxKeyBytesAnyway + kMaxKeyBytesPerByte * contents.size()) {}
+      : contents_(contents), file_size_(file_size), data_bytes_left_(file_size), keys_(contents.size()) {}
 
   Result<std::vector<TableBlock>> Parse() {
     BlockCursor cursor;
@@ -37,10 +30,9 @@ class IndexBlockParser {
 
  private:
   Status Take(std::string_view key, ByteView value) {
-    if (key.size() > key_bytes_left_) {
+    if (!keys_.Take(key.size())) {
       return Status(StatusCode::kResourceExhausted, "the keys of the index block are out of proportion to it");
     }
-    key_bytes_left_ -= key.size();
     const std::optional<BlockHandle> handle = TakeBlockHandle(&value);  // TensorFlow ignores bytes after it.
     if (!handle) {
       return Status(StatusCode::kDataLoss,
@@ -61,7 +53,7 @@ class IndexBlockParser {
   const ByteView contents_;
   const uint64_t file_size_;
   uint64_t data_bytes_left_;  // Data blocks lie apart, so they cannot add up to more than the file.
-  uint64_t key_bytes_left_;
+  KeyBudget keys_;
   std::vector<TableBlock> blocks_;
 };
 

@@ -10,6 +10,7 @@
 #include "table/block.h"
 #include "table/snappy.h"
 #include "util/checked.h"
+#include "util/key_budget.h"
 #include "util/quote.h"
 #include "util/status_macros.h"
 #include "v1/records.h"
@@ -17,10 +18,6 @@
 
 namespace tensorbundle::v1 {
 namespace {
-
-// Each piece has a key with the whole name in it, so a long name with many pieces would make work out of proportion.
-constexpr uint64_t kMaxKeyBytesPerByte = 64;
-constexpr uint64_t kMaxKeyBytesAnyway = uint64_t{16} << 20;
 
 // What the files say of one tensor, put together.
 struct Collected {
@@ -77,7 +74,7 @@ class IndexReader {
     if (!any) return NoMetadata("its first block is empty");
     if (!cursor.key().empty()) return NoMetadata("its first key is " + Quote(cursor.key().AsText()));
     ASSIGN_OR_RETURN(std::vector<TensorMeta> tensors, ParseMetadata(cursor.value()));
-    key_bytes_left_ += kMaxKeyBytesPerByte * cursor.value().size();
+    keys_.Allow(cursor.value().size());
     for (TensorMeta& meta : tensors) RETURN_IF_ERROR(Collect(std::move(meta), file));
     return Status();
   }
@@ -89,10 +86,9 @@ class IndexReader {
 
   Status Collect(TensorMeta meta, size_t file) {
     uint64_t key_bytes = 0;
-    if (!CheckedMultiply<uint64_t>(meta.name.size(), meta.slices.size(), &key_bytes) || key_bytes > key_bytes_left_) {
+    if (!CheckedMultiply<uint64_t>(meta.name.size(), meta.slices.size(), &key_bytes) || !keys_.Take(key_bytes)) {
       return Status(StatusCode::kResourceExhausted, "the keys of the slices are out of proportion to the metadata");
     }
-    key_bytes_left_ -= key_bytes;
     std::vector<Slice> slices = std::move(meta.slices);
     const auto [found, is_new] = tensors_.try_emplace(meta.name);
     Collected& collected = found->second;
@@ -177,20 +173,8 @@ class IndexReader {
   Index index_;
   std::map<std::string, Collected> tensors_;
   std::vector<std::vector<uint64_t>> claims_;  // Of each block of each file: bytes, of the tensors so far.
-  uint64_t key_bytes_left_ = kMaxKeyBytesAnyway;
+  KeyBudget keys_;                             // Each piece has a key with the whole name in it.
 };
 
 Result<Index> Index::Read(std::vector<TableFile> files) { return IndexReader(std::move(files)).Read(); }
-
-const Entry* Index::Find(std::string_view name) const {
-  const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
-                                      [](const Entry& entry, std::string_view key) { return entry.name < key; });
-  return found != entries_.end() && found->name == name ? &*found : nullptr;
-}
-
-Status Index::Problem(size_t position) const {
-  const auto found = problems_.find(position);
-  return found == problems_.end() ? Status() : Status(found->second).WithTensor(entries_[position].name);
-}
-
 }  // namespace tensorbundle::v1

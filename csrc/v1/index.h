@@ -9,14 +9,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "slices/slice.h"
 #include "tensorbundle/entry.h"
 #include "tensorbundle/slice.h"
 #include "tensorbundle/status.h"
+#include "util/entry_list.h"
 #include "v1/table_file.h"
 
 namespace tensorbundle::v1 {
@@ -29,19 +28,13 @@ struct StoredPiece {
   size_t block = 0;
 };
 
-class Index {
+class Index : public EntryList {
  public:
   // Reads the metadata of every file. An error means that the metadata of one of them is damaged, or that it is none,
   // and carries its path.
   static Result<Index> Read(std::vector<TableFile> files);
 
   const std::vector<TableFile>& files() const { return files_; }
-  // Every tensor, in the order of their names' bytes.
-  const std::vector<Entry>& entries() const { return entries_; }
-  const Entry* Find(std::string_view name) const;
-
-  // Why entries()[position] cannot be read; ok for most.
-  Status Problem(size_t position) const;
   // All that is stored of entries()[position]: one piece where it is stored whole, none where it has no elements.
   // REQUIRES: its Problem is ok.
   const std::vector<StoredPiece>& Pieces(size_t position) const { return pieces_[position]; }
@@ -50,9 +43,7 @@ class Index {
   friend class IndexReader;
 
   std::vector<TableFile> files_;
-  std::vector<Entry> entries_;
   std::vector<std::vector<StoredPiece>> pieces_;  // By position.
-  std::unordered_map<size_t, Status> problems_;   // By position; few entries have one.
 };
 
 }  // namespace tensorbundle::v1

@@ -88,6 +88,9 @@ inline constexpr DTypeInfo kDTypes[] = {
     {DType::kFloat4E2m1fn, "float4_e2m1fn", 1, 1, 4},
 };
 
+// True for the dtypes whose elements differ in length.
+constexpr bool HasLengths(DType dtype) { return dtype == DType::kString || dtype == DType::kVariant; }
+
 // What is known of a dtype, or null if it is none that a checkpoint can hold.
 constexpr const DTypeInfo* FindDTypeInfo(DType dtype) {
   for (const DTypeInfo& info : kDTypes) {

@@ -24,23 +24,6 @@ from tensorbundle.train.states import (
 from tensorbundle.train.variables import list_variables, load_checkpoint, load_variable
 from tensorbundle.train.waiting import checkpoints_iterator
 
-#: Names of TensorFlow's that are here.
-TF_NAMES = (
-    "CheckpointReader",
-    "NewCheckpointReader",
-    "checkpoint_exists",
-    "checkpoints_iterator",
-    "generate_checkpoint_state_proto",
-    "get_checkpoint_mtimes",
-    "get_checkpoint_state",
-    "latest_checkpoint",
-    "list_variables",
-    "load_checkpoint",
-    "load_variable",
-    "remove_checkpoint",
-    "update_checkpoint_state",
-)
-
 __all__ = [
     "CheckpointReader",
     "DType",
@@ -58,3 +41,6 @@ __all__ = [
     "remove_checkpoint",
     "update_checkpoint_state",
 ]
+
+#: Names of TensorFlow's that are here.
+TF_NAMES = tuple(name for name in __all__ if name not in {"DType", "as_tensorflow"})

@@ -19,6 +19,18 @@
 
 namespace tensorbundle::test_support {
 
+// Serves these files from memory; others do not exist.
+inline OpenOptions ServeFiles(const std::map<std::string, std::string>& files) {
+  OpenOptions options;
+  options.opener = [files](const std::string& path) -> Result<std::shared_ptr<const ByteSource>> {
+    const auto found = files.find(path);
+    if (found == files.end()) return Status::FromErrno(2, path, "cannot open");
+    const auto kept = std::make_shared<const std::string>(found->second);
+    return FromMemory(Buffer(ByteView(*kept), kept), path);
+  };
+  return options;
+}
+
 inline void AppendVarintField(uint32_t number, uint64_t value, std::string* message) {
   AppendVarint(number << 3, message);
   AppendVarint(value, message);
@@ -121,14 +133,7 @@ class BundleMaker {
     for (const auto& [shard, bytes] : shards) {
       files["m.data-0000" + std::to_string(shard) + "-of-0000" + std::to_string(num_shards_)] = bytes;
     }
-    OpenOptions options;
-    options.opener = [files](const std::string& path) -> Result<std::shared_ptr<const ByteSource>> {
-      const auto found = files.find(path);
-      if (found == files.end()) return Status::FromErrno(2, path, "cannot open");
-      const auto kept = std::make_shared<const std::string>(found->second);
-      return FromMemory(Buffer(ByteView(*kept), kept), path);
-    };
-    return options;
+    return ServeFiles(files);
   }
   Result<Checkpoint> Open() const { return Checkpoint::Open("m", Options()); }
 

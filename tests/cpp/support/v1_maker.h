@@ -102,18 +102,6 @@ class V1Maker {
   std::string version = std::string("\x08\x01", 2);
 };
 
-// Serves these files from memory; others do not exist.
-inline OpenOptions ServeFiles(const std::map<std::string, std::string>& files) {
-  OpenOptions options;
-  options.opener = [files](const std::string& path) -> Result<std::shared_ptr<const ByteSource>> {
-    const auto found = files.find(path);
-    if (found == files.end()) return Status::FromErrno(2, path, "cannot open");
-    const auto kept = std::make_shared<const std::string>(found->second);
-    return FromMemory(Buffer(ByteView(*kept), kept), path);
-  };
-  return options;
-}
-
 // Opens a file as the checkpoint "m".
 inline Result<Checkpoint> OpenV1(const std::string& file) { return Checkpoint::Open("m", ServeFiles({{"m", file}})); }
 
