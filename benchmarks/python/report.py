@@ -9,7 +9,7 @@ from benchmarks.python.goals import amount
 from benchmarks.python.rival_process import ROOT
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-FEWEST_ROUNDS = 5
+FEWEST_ROUNDS = 9
 PEOPLE_SAY = {"numpy": "NumPy", "tensorflow": "TensorFlow", "tensorflow-cpu": "TensorFlow", "python": "Python"}
 
 

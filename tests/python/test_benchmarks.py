@@ -447,7 +447,7 @@ def test_report_says_that_a_rival_did_not_run(report: Report, results: dict[str,
     ("change", "message"),
     [
         ({"sizes": "quick"}, "is of a run with quick files: its numbers are not for publication"),
-        ({"rounds": 4}, "is of 4 rounds, and 5 are the fewest to publish"),
+        ({"rounds": 8}, "is of 8 rounds, and 9 are the fewest to publish"),
     ],
 )
 def test_report_refuses_what_says_nothing(
