@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
     "manager": {"callers", "checkpoint", "files", "state", "writer"},
+    "protos": {"errors"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
     "cli": {"click", "errors", "numpy", "public", "rich", "train"},
     "__init__": set(),  # Names are looked up when they are asked for.

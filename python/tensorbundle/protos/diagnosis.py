@@ -1,0 +1,118 @@
+"""Where a serialized message is damaged. Runtimes say little about it, and each something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from tensorbundle.protos import pool
+from tensorbundle.protos.limits import MOST_LEVELS
+
+_STRING = 9  # FieldDescriptor.TYPE_STRING
+_VARINT, _FIXED64, _LENGTH, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
+
+
+class Fault(NamedTuple):
+    """What is wrong, and at which byte if that can be said."""
+
+    problem: str
+    offset: int | None
+
+
+class _Chunk(NamedTuple):
+    """A length-delimited field: number, and where its content begins and ends."""
+
+    number: int
+    begin: int
+    end: int
+
+
+class _DamagedError(Exception):
+    def __init__(self, problem: str, offset: int) -> None:
+        super().__init__(problem)
+        self.fault = Fault(f"{problem} at byte {offset}", offset)
+
+
+def find_fault(message_class: Any, data: bytes) -> Fault:
+    """The first fault in bytes that protobuf does not parse.
+
+    Only messages that do not parse by themselves are looked into, so this takes little longer than parsing did.
+    """
+    try:
+        _search(message_class.DESCRIPTOR, data, 0, len(data))
+    except _DamagedError as error:
+        return error.fault
+    return Fault(f"messages nest deeper than {MOST_LEVELS} levels", None)
+
+
+def _search(descriptor: Any, data: bytes, begin: int, end: int) -> None:
+    """Raises the first fault in one message. Depth is none: each level alone is sound."""
+    stack = [(descriptor, begin, end)]
+    while stack:
+        descriptor, begin, end = stack.pop()
+        inner = []
+        for chunk in _chunks(data, begin, end):
+            field = descriptor.fields_by_number.get(chunk.number)
+            if field is None:
+                continue
+            if field.message_type is not None and not _parses(field.message_type, data[chunk.begin : chunk.end]):
+                inner.append((field.message_type, chunk.begin, chunk.end))
+            elif field.type == _STRING:
+                _check_string(field, data, chunk)
+        stack += reversed(inner)
+
+
+def _parses(descriptor: Any, data: bytes) -> bool:
+    if descriptor.GetOptions().map_entry:
+        return False  # Its class can't be had in all runtimes; the value in it has one.
+    try:
+        pool.class_of(descriptor).FromString(data)
+    except (pool.runtime("message").DecodeError, RecursionError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _check_string(field: Any, data: bytes, chunk: _Chunk) -> None:
+    try:
+        data[chunk.begin : chunk.end].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _DamagedError(f"{field.full_name} is not UTF-8", chunk.begin + error.start) from error
+
+
+def _chunks(data: bytes, begin: int, end: int) -> Iterator[_Chunk]:
+    """The length-delimited fields of the message in ``data[begin:end]``."""
+    position = begin
+    while position < end:
+        start = position
+        tag, position = _varint(data, position, end)
+        number, wire_type = tag >> 3, tag & 7
+        if not 0 < number < 1 << 29:
+            raise _DamagedError(f"field number {number}", start)
+        if wire_type == _LENGTH:
+            length, position = _varint(data, position, end)
+            _check_room(length, position, end)
+            yield _Chunk(number, position, position + length)
+            position += length
+        elif wire_type == _VARINT:
+            _, position = _varint(data, position, end)
+        elif wire_type in (_FIXED64, _FIXED32):
+            length = 8 if wire_type == _FIXED64 else 4
+            _check_room(length, position, end)
+            position += length
+        elif wire_type not in (_START_GROUP, _END_GROUP):
+            raise _DamagedError(f"wire type {wire_type}", start)
+
+
+def _check_room(length: int, position: int, end: int) -> None:
+    if length > end - position:
+        raise _DamagedError(f"a field of {length} bytes, of which {end - position} are there,", position)
+
+
+def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """A varint and where it ends."""
+    value = 0
+    for count, byte in enumerate(data[position : min(end, position + 10)]):
+        value |= (byte & 0x7F) << (7 * count)
+        if byte < 0x80:
+            return value, position + count + 1
+    raise _DamagedError("an unfinished varint", position)

@@ -1,0 +1,5 @@
+"""How large and how deep a serialized message may be: protobuf's own limits."""
+
+MOST_BYTES = 2**31 - 1
+#: Messages inside each other, the outermost one included.
+MOST_LEVELS = 100

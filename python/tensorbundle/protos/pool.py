@@ -1,0 +1,87 @@
+"""The pool of the messages' descriptors, and the classes made of it. Importing this module imports protobuf."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from typing import Any
+
+from tensorbundle import protos
+
+# Packages of the descriptors, in the order in which simple names are looked up.
+_PACKAGES = ("tensorflow", "third_party.tensorflow.python.keras.protobuf", "google.protobuf")
+_DESCRIPTORS = "tensorflow.binpb"
+_LOCK = threading.Lock()
+
+
+def runtime(module: str) -> Any:
+    """A module of protobuf's. Looked up here and nowhere else: it has no annotations, and its absence one message."""
+    try:
+        return importlib.import_module(f"google.protobuf.{module}")
+    except ModuleNotFoundError as error:
+        raise ImportError("SavedModels need protobuf: pip install 'protobuf>=3.20.3'", name=error.name) from error
+
+
+def _descriptors() -> bytes:
+    """What the build compiled from ``protos/*.proto``. An editable install has it in another folder than this file."""
+    for folder in protos.__path__:
+        try:
+            with open(os.path.join(folder, _DESCRIPTORS), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise ImportError(f"tensorbundle was installed without {_DESCRIPTORS}: install it again")
+
+
+def _fill() -> Any:
+    filled = runtime("descriptor_pool").DescriptorPool()
+    # Files come after those that they import.
+    for file in runtime("descriptor_pb2").FileDescriptorSet.FromString(_descriptors()).file:
+        filled.AddSerializedFile(file.SerializeToString())
+        _FILES.append(file.name)
+    return filled
+
+
+_FILES: list[str] = []
+#: Filled when this module is imported, which no two threads do at once.
+POOL = _fill()
+#: For text: with no descriptors in it, ``Any`` is printed as it is stored, whatever else is in the process.
+EMPTY = runtime("descriptor_pool").DescriptorPool()
+# Runtimes before 4.22 make classes by a method of a factory.
+_FACTORY = runtime("message_factory")
+_NEW_CLASS = getattr(_FACTORY, "GetMessageClass", None) or _FACTORY.MessageFactory(POOL).GetPrototype
+
+
+def names() -> list[str]:
+    """Simple names of all messages and enums that stand in no other."""
+    found: set[str] = set()
+    for name in _FILES:
+        file = POOL.FindFileByName(name)
+        found.update(file.message_types_by_name, file.enum_types_by_name)
+    return sorted(found)
+
+
+def find(name: str) -> Any:
+    """The class of the message, or the wrapper of the enum, with this simple name.
+
+    Raises:
+        KeyError: There is none.
+    """
+    for package in _PACKAGES:
+        full_name = f"{package}.{name}"
+        try:
+            return class_of(POOL.FindMessageTypeByName(full_name))
+        except KeyError:
+            pass
+        try:
+            return runtime("internal.enum_type_wrapper").EnumTypeWrapper(POOL.FindEnumTypeByName(full_name))
+        except KeyError:
+            pass
+    raise KeyError(name)
+
+
+def class_of(descriptor: Any) -> Any:
+    """The class of the messages that a descriptor of this pool describes, always the same."""
+    with _LOCK:
+        return _NEW_CLASS(descriptor)
