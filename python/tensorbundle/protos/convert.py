@@ -44,14 +44,14 @@ def parse(message_class: Any, data: bytes | bytearray | memoryview, where: str) 
     """
     from tensorbundle.protos import pool
 
-    _check_size(len(data), where)
+    _check_size(memoryview(data).nbytes, where)
     data = bytes(data)
     try:
         return message_class.FromString(data)
-    except (pool.runtime("message").DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except pool.DECODE_ERRORS as error:
         from tensorbundle.protos import diagnosis
 
-        fault = diagnosis.find_fault(message_class, data)
+        fault = diagnosis.find_fault(message_class, data, error)
         raise errors.DataLossError(
             f"{where!r} is no {message_class.DESCRIPTOR.name}: {fault.problem}", path=where, offset=fault.offset
         ) from error

@@ -19,6 +19,14 @@ class Fault(NamedTuple):
     offset: int | None
 
 
+class _Span(NamedTuple):
+    """A message in the data: what describes it, and where it begins and ends."""
+
+    descriptor: Any
+    begin: int
+    end: int
+
+
 class _Chunk(NamedTuple):
     """A length-delimited field: number, and where its content begins and ends."""
 
@@ -33,41 +41,60 @@ class _DamagedError(Exception):
         self.fault = Fault(f"{problem} at byte {offset}", offset)
 
 
-def find_fault(message_class: Any, data: bytes) -> Fault:
-    """The first fault in bytes that protobuf does not parse.
+def find_fault(message_class: Any, data: bytes, error: Exception) -> Fault:
+    """The first fault in bytes that protobuf does not parse, or else what the runtime said of them.
 
-    Only messages that do not parse by themselves are looked into, so this takes little longer than parsing did.
+    Only messages that do not parse by themselves are looked into, so that this takes little longer than parsing did.
     """
     try:
-        _search(message_class.DESCRIPTOR, data, 0, len(data))
-    except _DamagedError as error:
-        return error.fault
-    return Fault(f"messages nest deeper than {MOST_LEVELS} levels", None)
+        innermost = _search(_Span(message_class.DESCRIPTOR, 0, len(data)), data)
+    except _DamagedError as damage:
+        return damage.fault
+    if _is_deep(innermost, data):
+        return Fault(f"messages nest deeper than {MOST_LEVELS} levels", None)
+    return Fault(str(error), None)
 
 
-def _search(descriptor: Any, data: bytes, begin: int, end: int) -> None:
-    """Raises the first fault in one message. Depth is none: each level alone is sound."""
-    stack = [(descriptor, begin, end)]
+def _search(message: _Span, data: bytes) -> _Span:
+    """Raises the first fault in a message, and returns the last one in it that does not parse if each is sound."""
+    stack, innermost = [message], message
     while stack:
-        descriptor, begin, end = stack.pop()
-        inner = []
-        for chunk in _chunks(data, begin, end):
-            field = descriptor.fields_by_number.get(chunk.number)
-            if field is None:
-                continue
-            if field.message_type is not None and not _parses(field.message_type, data[chunk.begin : chunk.end]):
-                inner.append((field.message_type, chunk.begin, chunk.end))
-            elif field.type == _STRING:
-                _check_string(field, data, chunk)
-        stack += reversed(inner)
+        message = stack.pop()
+        if not _is_map_entry(message.descriptor):
+            innermost = message
+        stack += reversed([inner for inner in _inner(message, data) if not _parses(inner, data)])
+    return innermost
 
 
-def _parses(descriptor: Any, data: bytes) -> bool:
-    if descriptor.GetOptions().map_entry:
-        return False  # Its class can't be had in all runtimes; the value in it has one.
+def _is_deep(message: _Span, data: bytes) -> bool:
+    level = [message]
+    for _ in range(MOST_LEVELS + 1):
+        level = [inner for message in level for inner in _inner(message, data)]
+    return bool(level)
+
+
+def _inner(message: _Span, data: bytes) -> Iterator[_Span]:
+    """The messages in a message; its other fields are looked at on the way."""
+    for chunk in _chunks(data, message.begin, message.end):
+        field = message.descriptor.fields_by_number.get(chunk.number)
+        if field is None:
+            continue
+        if field.message_type is not None:
+            yield _Span(field.message_type, chunk.begin, chunk.end)
+        elif field.type == _STRING:
+            _check_string(field, data, chunk)
+
+
+def _is_map_entry(descriptor: Any) -> bool:
+    return bool(descriptor.GetOptions().map_entry)
+
+
+def _parses(message: _Span, data: bytes) -> bool:
+    if _is_map_entry(message.descriptor):
+        return False  # Not every runtime has a class for it; the value in it has one.
     try:
-        pool.class_of(descriptor).FromString(data)
-    except (pool.runtime("message").DecodeError, RecursionError, UnicodeDecodeError):
+        pool.class_of(message.descriptor).FromString(data[message.begin : message.end])
+    except pool.DECODE_ERRORS:
         return False
     return True
 

@@ -23,31 +23,30 @@ def runtime(module: str) -> Any:
         raise ImportError("SavedModels need protobuf: pip install 'protobuf>=3.20.3'", name=error.name) from error
 
 
-def _descriptors() -> bytes:
-    """What the build compiled from ``protos/*.proto``. An editable install has it in another folder than this file."""
-    for folder in protos.__path__:
-        try:
-            with open(os.path.join(folder, _DESCRIPTORS), "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            continue
+def _descriptors() -> Any:
+    """What the build compiled from ``protos/*.proto``: files, each after those that it imports."""
+    for folder in protos.__path__:  # An editable install has two: one with this file, one with what was built.
+        path = os.path.join(folder, _DESCRIPTORS)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                return runtime("descriptor_pb2").FileDescriptorSet.FromString(file.read()).file
     raise ImportError(f"tensorbundle was installed without {_DESCRIPTORS}: install it again")
 
 
-def _fill() -> Any:
-    filled = runtime("descriptor_pool").DescriptorPool()
-    # Files come after those that they import.
-    for file in runtime("descriptor_pb2").FileDescriptorSet.FromString(_descriptors()).file:
-        filled.AddSerializedFile(file.SerializeToString())
-        _FILES.append(file.name)
-    return filled
+def _filled(files: Any) -> Any:
+    pool = runtime("descriptor_pool").DescriptorPool()
+    for file in files:
+        pool.AddSerializedFile(file.SerializeToString())
+    return pool
 
 
-_FILES: list[str] = []
+_FILES = _descriptors()
 #: Filled when this module is imported, which no two threads do at once.
-POOL = _fill()
+POOL = _filled(_FILES)
 #: For text: with no descriptors in it, ``Any`` is printed as it is stored, whatever else is in the process.
 EMPTY = runtime("descriptor_pool").DescriptorPool()
+#: What runtimes raise on bytes that they can't parse; the one in Python recurses, and lets text errors through.
+DECODE_ERRORS = (runtime("message").DecodeError, RecursionError, UnicodeDecodeError)
 # Runtimes before 4.22 make classes by a method of a factory.
 _FACTORY = runtime("message_factory")
 _NEW_CLASS = getattr(_FACTORY, "GetMessageClass", None) or _FACTORY.MessageFactory(POOL).GetPrototype
@@ -55,11 +54,7 @@ _NEW_CLASS = getattr(_FACTORY, "GetMessageClass", None) or _FACTORY.MessageFacto
 
 def names() -> list[str]:
     """Simple names of all messages and enums that stand in no other."""
-    found: set[str] = set()
-    for name in _FILES:
-        file = POOL.FindFileByName(name)
-        found.update(file.message_types_by_name, file.enum_types_by_name)
-    return sorted(found)
+    return sorted({item.name for file in _FILES for item in (*file.message_type, *file.enum_type)})
 
 
 def find(name: str) -> Any:

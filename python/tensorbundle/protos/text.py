@@ -21,8 +21,8 @@ def parse_text(message_class: Any, text: str | bytes, where: str) -> Any:
         where: Path of the file, for errors.
 
     Raises:
-        DataLossError: The text is damaged, nests more than 100 messages, or has a field or value that is not known: what
-            it is for could not be kept. The message has the line.
+        DataLossError: The text is damaged, nests more than 100 messages, or has a field or value that is not known,
+            which could not be kept. The message has the line.
     """
     from tensorbundle.protos import pool
 
@@ -32,11 +32,11 @@ def parse_text(message_class: Any, text: str | bytes, where: str) -> Any:
     try:
         return text_format.Parse(text, message_class(), descriptor_pool=pool.POOL)
     except text_format.ParseError as error:
-        place, _, reason = str(error).partition(" : ")
-        line = place.partition(":")[0]
-        problem = f"line {line}: {reason}" if reason and line.isdigit() else str(error)
+        # It begins with line and column.
+        line = f", line {error.GetLine()}" if error.GetLine() is not None else ""
+        reason = str(error).partition(" : ")[2] or str(error)
         raise errors.DataLossError(
-            f"{where!r} is no text of a {message_class.DESCRIPTOR.name}: {problem}", path=where
+            f"{where!r}{line}: no text of a {message_class.DESCRIPTOR.name}: {reason}", path=where
         ) from error
 
 
@@ -60,7 +60,7 @@ def _decode(text: bytes, where: str) -> str:
 
 def _check_depth(text: str, where: str) -> None:
     """The parser recurses, and what is deeper could not be read again once serialized."""
-    depth = 1
+    depth = 0
     for token in _TOKENS.finditer(text):
         depth += {"{": 1, "<": 1, "}": -1, ">": -1}.get(token[0], 0)
         if depth > MOST_LEVELS:
