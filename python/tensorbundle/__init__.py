@@ -10,7 +10,7 @@ Importing this package imports nothing else: NumPy and the native module come wi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tensorbundle import errors, train
+    from tensorbundle import errors, saved_model, train
     from tensorbundle._core import Entry, __version__
     from tensorbundle.checkpoint import Checkpoint, load, open
     from tensorbundle.edits import edit, merge
@@ -42,10 +42,11 @@ __all__ = [
     "open",
     "save",
     "save_objects",
+    "saved_model",
     "train",
 ]
 
-_MODULES = frozenset({"errors", "train"})
+_MODULES = frozenset({"errors", "saved_model", "train"})
 # Public name -> the module that has it.
 _HOMES = {
     "Checkpoint": "checkpoint",

@@ -36,6 +36,7 @@ NAMES = [
     "open",
     "save",
     "save_objects",
+    "saved_model",
     "train",
 ]
 CLASSES = [name for name in NAMES if name[0].isupper()]

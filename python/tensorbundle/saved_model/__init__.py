@@ -1,0 +1,75 @@
+"""SavedModels without TensorFlow, under the names of its ``saved_model``.
+
+    import tensorbundle as tb
+
+    model = tb.saved_model.load("export/1", ["serve"])
+    kernel = model.variable("dense/kernel")
+
+Importing this package imports nothing else: protobuf comes with the first message, NumPy with the first array.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tensorbundle.saved_model import constants, signature_constants, tag_constants
+    from tensorbundle.saved_model.signatures import (
+        build_composite_tensor_info,
+        build_signature_def,
+        build_sparse_tensor_info,
+        build_tensor_info,
+        classification_signature_def,
+        is_valid_signature,
+        predict_signature_def,
+        regression_signature_def,
+    )
+
+__all__ = [
+    "build_composite_tensor_info",
+    "build_signature_def",
+    "build_sparse_tensor_info",
+    "build_tensor_info",
+    "classification_signature_def",
+    "constants",
+    "is_valid_signature",
+    "predict_signature_def",
+    "regression_signature_def",
+    "signature_constants",
+    "tag_constants",
+]
+
+_MODULES = frozenset({"constants", "serving", "signature_constants", "tag_constants"})
+# Public name -> the module that has it.
+_HOMES = {
+    "Builder": "builder",
+    "SavedModel": "loader",
+    "SavedModelBuilder": "builder",
+    "build_composite_tensor_info": "signatures",
+    "build_signature_def": "signatures",
+    "build_sparse_tensor_info": "signatures",
+    "build_tensor_info": "signatures",
+    "classification_signature_def": "signatures",
+    "contains_saved_model": "records",
+    "is_valid_signature": "signatures",
+    "load": "loader",
+    "predict_signature_def": "signatures",
+    "regression_signature_def": "signatures",
+    "save_variables": "simple",
+    "simple_save": "simple",
+}
+
+
+if not TYPE_CHECKING:  # Or a checker would take any name for one of these.
+
+    def __getattr__(name: str) -> object:
+        import importlib
+
+        if name in _MODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING"})
