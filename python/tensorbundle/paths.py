@@ -56,7 +56,7 @@ def find(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Found:
         raise FileNotFoundError(errno.ENOENT, "no checkpoint has an empty path", given)
     if files.is_file(given + _INDEX):
         return Found(files.absolute(given))
-    _refuse_url(given, given)
+    refuse_url(given, given)
     if files.is_directory(given):
         return _in_directory(given)
     if files.is_file(given):
@@ -97,7 +97,7 @@ def _from_file(path: str) -> Found:
             return Found(files.absolute(prefix))
         raise _not_found(path, prefix + _INDEX)
     if name in _SAVED_MODEL_FILES:
-        return _in_saved_model(os.path.dirname(path) or os.curdir)
+        return in_saved_model(os.path.dirname(path) or os.curdir)
     if (whole := v1_paths.of_file(path)) is not None:
         return _v1(whole)
     if name == _STATE_FILE:
@@ -111,7 +111,7 @@ def _in_directory(directory: str) -> Found:
     if files.is_file(state_file):
         return _from_file(state_file)
     if any(files.is_file(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES):
-        return _in_saved_model(directory)
+        return in_saved_model(directory)
     variables = os.path.join(directory, "variables")
     if files.is_file(variables + _INDEX):
         return Found(files.absolute(variables))
@@ -120,12 +120,17 @@ def _in_directory(directory: str) -> Found:
         return _v1(v1)
     raise _missing(
         f"no checkpoint here: looked for a state file 'checkpoint', an index 'variables.index' and a SavedModel; "
-        f"the directory {_contents(directory)}",
+        f"the directory {contents(directory)}",
         directory,
     )
 
 
-def _in_saved_model(directory: str) -> Found:
+def in_saved_model(directory: str) -> Found:
+    """The checkpoint of a SavedModel's variables.
+
+    Raises:
+        FileNotFoundError: It has none.
+    """
     variables = os.path.join(directory, "variables")
     prefix = os.path.join(variables, "variables")
     if files.is_file(prefix + _INDEX):
@@ -148,12 +153,12 @@ def _from_state_file(path: str) -> Found:
         is_pattern = v1_paths.is_pattern(candidate)
         if (v1 := v1_paths.of_pattern(candidate) if is_pattern else v1_paths.of_file(candidate)) is not None:
             return _v1(v1)
-    _refuse_url(path, candidates[0])
+    refuse_url(path, candidates[0])
     looked_for = [prefix if v1_paths.is_pattern(prefix) else prefix + _INDEX for prefix in candidates]
     gone = " nor ".join(repr(name) for name in dict.fromkeys(looked_for))
     raise _missing(
         f"the latest checkpoint that this state file names is gone: there is no {gone}; "
-        f"the directory {_contents(directory or os.curdir)}",
+        f"the directory {contents(directory or os.curdir)}",
         path,
     )
 
@@ -162,7 +167,7 @@ def _not_found(path: str, index: str) -> FileNotFoundError:
     """For a path that names nothing: the index that was looked for, and what is there instead."""
     directory, name = os.path.split(index.removesuffix(_INDEX))
     hint = "; '~' is not expanded here, os.path.expanduser does that" if path.startswith("~") else ""
-    where = f"its directory {_contents(directory or os.curdir, name)}"
+    where = f"its directory {contents(directory or os.curdir, name)}"
     return _missing(f"no checkpoint here: looked for {index!r}; {where}{hint}", path)
 
 
@@ -170,7 +175,7 @@ def _missing(message: str, path: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, message, path)
 
 
-def _contents(directory: str, name: str = "") -> str:
+def contents(directory: str, name: str = "") -> str:
     """For a message: which checkpoints a directory holds, those most like ``name`` first."""
     try:
         names = _names_in(directory)
@@ -230,6 +235,7 @@ def _holds_saved_model(directory: str) -> bool:
     return any(os.path.isfile(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES)
 
 
-def _refuse_url(path: str, candidate: str) -> None:
+def refuse_url(path: str, candidate: str) -> None:
+    """Raises ``UnimplementedError`` if a path that is looked for is a URL."""
     if _URL.match(candidate):
         raise errors.UnimplementedError(f"reading from a URL is not supported yet: {candidate!r}", path=path)

@@ -11,6 +11,8 @@ Importing this package imports nothing else: protobuf comes with the first messa
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tensorbundle.saved_model import constants, signature_constants, tag_constants
+    from tensorbundle.saved_model.loader import SavedModel, load
+    from tensorbundle.saved_model.records import contains_saved_model
     from tensorbundle.saved_model.signatures import (
         build_composite_tensor_info,
         build_signature_def,
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "SavedModel",
     "build_composite_tensor_info",
     "build_signature_def",
     "build_sparse_tensor_info",
     "build_tensor_info",
     "classification_signature_def",
     "constants",
+    "contains_saved_model",
     "is_valid_signature",
+    "load",
     "predict_signature_def",
     "regression_signature_def",
     "signature_constants",
@@ -39,6 +44,7 @@ __all__ = [
 _MODULES = frozenset({"constants", "serving", "signature_constants", "tag_constants"})
 # Public name -> the module that has it.
 _HOMES = {
+    "SavedModel": "loader",
     "Builder": "builder",
     "SavedModel": "loader",
     "SavedModelBuilder": "builder",
@@ -49,6 +55,7 @@ _HOMES = {
     "classification_signature_def": "signatures",
     "contains_saved_model": "records",
     "is_valid_signature": "signatures",
+    "load": "loader",
     "load": "loader",
     "predict_signature_def": "signatures",
     "regression_signature_def": "signatures",
