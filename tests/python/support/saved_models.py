@@ -80,6 +80,15 @@ def add_object(made: Any, kind: str = "user_object", children: Mapping[str, int]
     return node
 
 
+def objects_record(variables: Mapping[str, tuple[str, str]]) -> bytes:
+    """The object graph of a checkpoint whose root has these variables: name -> (full name, key)."""
+    from tensorbundle import _core
+
+    children = [(name, number) for number, name in enumerate(variables, 1)]
+    values = [([], [("VARIABLE_VALUE", *each)], [], True) for each in variables.values()]
+    return _core.encode_object_graph([(children, [], [], True), *values])
+
+
 def write(directory: Path, *meta_graphs: Any, text: bool = False) -> Path:
     """A SavedModel without variables; a ``.pb``, or with ``text`` a ``.pbtxt``."""
     from tensorbundle.protos import messages
