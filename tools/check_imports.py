@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
     "manager": {"callers", "checkpoint", "files", "state", "writer"},
+    "protos": {"errors"},
     "saved_model": {
         "_core",
         "checkpoint",

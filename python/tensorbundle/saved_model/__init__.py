@@ -44,7 +44,6 @@ __all__ = [
 _MODULES = frozenset({"constants", "serving", "signature_constants", "tag_constants"})
 # Public name -> the module that has it.
 _HOMES = {
-    "SavedModel": "loader",
     "Builder": "builder",
     "SavedModel": "loader",
     "SavedModelBuilder": "builder",
@@ -55,7 +54,6 @@ _HOMES = {
     "classification_signature_def": "signatures",
     "contains_saved_model": "records",
     "is_valid_signature": "signatures",
-    "load": "loader",
     "load": "loader",
     "predict_signature_def": "signatures",
     "regression_signature_def": "signatures",
