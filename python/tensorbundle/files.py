@@ -1,4 +1,4 @@
-"""What is at a path, what a path means, and replacing a small file at one stroke."""
+"""What is at a path, what a path means, replacing a small file at one stroke, and bringing files to the disk."""
 
 from __future__ import annotations
 
@@ -72,7 +72,34 @@ def replace(path: str, content: bytes, *, durable: bool) -> None:
             os.unlink(temporary)
         raise
     if durable:
-        _sync_directory(os.path.dirname(path) or os.curdir)
+        sync_directory(os.path.dirname(path) or os.curdir)
+
+
+def sync_tree(directory: str) -> None:
+    """Returns once a directory is on the disk with every file and directory in it. Links are not followed.
+
+    Raises:
+        OSError: The system can't open or write something of it.
+    """
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                sync_tree(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                _sync_file(entry.path)
+    sync_directory(directory)
+
+
+def sync_directory(directory: str) -> None:
+    """Returns once the names in a directory are on the disk, where the file system knows such a thing."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -93,12 +120,9 @@ def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _sync_file(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system knows no such thing.
-            raise
+        _sync(descriptor)
     finally:
         os.close(descriptor)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import tensorbundle
-from tensorbundle.cli import demo, inspect_checkpoint, ls, verify
+from tensorbundle.cli import demo, inspect_checkpoint, ls, serving, verify
 from tensorbundle.cli.output import printable
 
 
@@ -68,3 +68,4 @@ app.add_command(ls.command)
 app.add_command(verify.command)
 app.add_command(inspect_checkpoint.command)
 app.add_command(demo.command)
+app.add_command(serving.command)

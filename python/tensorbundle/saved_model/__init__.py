@@ -10,7 +10,7 @@ Importing this package imports nothing else: protobuf comes with the first messa
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tensorbundle.saved_model import constants, signature_constants, tag_constants
+    from tensorbundle.saved_model import constants, serving, signature_constants, tag_constants
     from tensorbundle.saved_model.loader import SavedModel, load
     from tensorbundle.saved_model.records import contains_saved_model
     from tensorbundle.saved_model.signatures import (
@@ -37,6 +37,7 @@ __all__ = [
     "load",
     "predict_signature_def",
     "regression_signature_def",
+    "serving",
     "signature_constants",
     "tag_constants",
 ]
