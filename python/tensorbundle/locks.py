@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
@@ -26,8 +27,6 @@ def try_lock(descriptor: int) -> bool | None:
     Returns:
         True if it is locked now, False if somebody else has it locked, None if this file system can't lock it.
     """
-    import fcntl
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -41,8 +40,6 @@ def try_lock(descriptor: int) -> bool | None:
 
 def release(descriptor: int) -> None:
     """Unlocks and closes what :func:`try_lock` was given: a child that was forked meanwhile must not keep the lock."""
-    import fcntl
-
     with contextlib.suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

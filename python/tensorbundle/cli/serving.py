@@ -118,8 +118,7 @@ def publish(
     if any(finding.severity != "warning" for finding in report.findings):
         _refuse(report, as_json)
         ctx.exit(_exit_code(report))
-    if not as_json:
-        _print_findings(report.findings)
+    _print_findings(report.findings, err=True)  # Beside the path, which is for scripts.
     path = serving.publish(base, functools.partial(_fill, model, move), keep, version=version)
     if move:
         shutil.rmtree(os.path.realpath(model))
@@ -157,9 +156,9 @@ def _refuse(report: CheckReport, as_json: bool) -> None:
     click.echo(f"{_shown(report.path)}: not published")
 
 
-def _print_findings(findings: Iterable[Finding]) -> None:
+def _print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
     for finding in findings:
-        click.echo(f"{finding.severity}: {_shown(finding.path)} {output.printable(finding.text)}")
+        click.echo(f"{finding.severity}: {_shown(finding.path)} {output.printable(finding.text)}", err=err)
 
 
 def _summary(report: CheckReport) -> str:

@@ -152,10 +152,9 @@ def _checkpoint_problems(index: str) -> Iterator[Problem]:
 
 def _asset_problems(directory: str, meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
     for asset in _assets(meta_graph):
-        if _node(asset.tensor_info.name) not in nodes:
-            yield Problem(
-                "error", f"has asset {asset.filename!r} for tensor {asset.tensor_info.name!r}, not in its graph"
-            )
+        tensor = asset.tensor_info.name
+        if _node(tensor) not in nodes:
+            yield Problem("error", f"has asset {asset.filename!r} for tensor {tensor!r}, which its graph has not")
         if (problem := _asset_file_problem(os.path.join(directory, "assets"), asset.filename)) is not None:
             yield Problem("error", f"has asset {asset.filename!r}, which {problem}")
 

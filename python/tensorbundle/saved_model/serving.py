@@ -31,6 +31,7 @@ __all__ = ["CheckReport", "Finding", "check", "check_model", "latest", "paths", 
 # Model servers count versions in 64 bits.
 _MOST = 2**63 - 1
 _NUMBER = re.compile(r"[0-9]+")
+_SERVER_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -314,8 +315,15 @@ def _stray_findings(base: str) -> list[Finding]:
         return []
     with os.scandir(base or os.curdir) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
-    text = "is passed over: a version is named by a number below 2**63"
-    return [Finding(None, os.path.join(base, name), "warning", text) for name in names if _number(name) is None]
+    return [
+        Finding(None, os.path.join(base, name), "warning", _stray_text(name)) for name in names if _number(name) is None
+    ]
+
+
+def _stray_text(name: str) -> str:
+    if _SERVER_NUMBER.fullmatch(name) is not None and -_MOST - 1 <= int(name) <= _MOST:
+        return f"is taken for version {int(name)} by a server, and by nothing else: a version is named by digits alone"
+    return "is passed over: a version is named by a number below 2**63"
 
 
 def _base_findings(base: str, found: dict[int, str]) -> list[Finding]:

@@ -164,7 +164,8 @@ def _demolish(workshop: str) -> None:
         if name != _LOCK:
             _remove(os.path.join(workshop, name))
     os.unlink(os.path.join(workshop, _LOCK))
-    os.rmdir(workshop)
+    with contextlib.suppress(FileNotFoundError):  # An empty one is anybody's to remove.
+        os.rmdir(workshop)
 
 
 def _remove(path: str) -> None:
