@@ -113,8 +113,8 @@ def publish(
     ``write`` fills a directory beside the versions, whose name servers pass over. When it has returned, what it wrote
     is checked and brought to the disk, and then gets its name by one rename: whoever looks finds all of the version or
     nothing. Any error before that, and a killed process, leave the base directory as it was; what a killed one had
-    written, the next call removes. Threads, processes, and machines that share a file system may publish at once; each
-    gets a number of its own, and they appear in the order of these.
+    written, the next call removes. Threads, processes, and machines that share a file system may publish at once: each
+    gets a number of its own, and where directories can be locked, they appear in the order of these.
 
     Args:
         base: The base directory; made if it isn't there.
@@ -139,7 +139,7 @@ def publish(
             next call tries again. What ``write`` raises comes through.
 
     Example:
-        >>> publish("models/half_plus_two", lambda directory: tb.saved_model.save_variables(directory, weights), keep=3)
+        >>> serving.publish("models/half_plus_two", lambda directory: tf.saved_model.save(model, directory), keep=3)
         'models/half_plus_two/8'
     """
     base = os.fsdecode(base)
