@@ -749,6 +749,35 @@ def test_versions_appear_in_the_order_of_their_numbers(base, model):
     assert seen == list(range(1, 21))
 
 
+def test_nobody_comes_between_a_number_and_its_name(base, monkeypatch):
+    """Or others could publish that number and a higher one, and remove the first, before it is taken once more."""
+    published(base, 1)
+    waits_or_done = threading.Event()
+
+    def publish_two() -> None:
+        for _ in range(2):
+            serving.publish(base, fill(), keep=1, durable=False)
+        waits_or_done.set()
+
+    def sleep(seconds: float) -> None:
+        waits_or_done.set()
+        real_sleep(seconds)
+
+    def late(source: str, target: str) -> None:
+        if threading.current_thread() is threading.main_thread() and target == str(base / "2"):
+            others.start()
+            assert waits_or_done.wait(60)
+        rename(source, target)
+
+    others = threading.Thread(target=publish_two)
+    rename, real_sleep = os.rename, time.sleep
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(os, "rename", late)
+    assert serving.publish(base, fill(2)) == str(base / "2")
+    others.join()
+    assert serving.versions(base) == [4]
+
+
 def test_a_name_that_somebody_takes_at_the_last_moment(base, monkeypatch):
     published(base, 1)
     rename = os.rename
@@ -1107,7 +1136,7 @@ def test_text_is_read_where_there_is_no_binary(tmp_path):
     pb.unlink()
     ((severity, _, text),) = texts(serving.check_model(tmp_path / "model"))
     assert severity == "damage"
-    assert text.startswith(f"is damaged: {str(pbtxt)!r} is no text of a SavedModel: line 1")
+    assert text.startswith(f"is damaged: {str(pbtxt)!r}, line 1: no text of a SavedModel: ")
     pbtxt.write_text('meta_graphs { meta_info_def { tags: "serve" } }')
     ((severity, _, text),) = texts(serving.check_model(tmp_path / "model"))
     assert (severity, text) == ("warning", "has no signatures: it would be loaded, and answer no request")
