@@ -24,8 +24,7 @@ from support.servable import files_in, write_model, write_saved_model
 
 import tensorbundle as tb
 from tensorbundle import errors, files, locks
-from tensorbundle.saved_model import servable as servables
-from tensorbundle.saved_model import serving
+from tensorbundle.saved_model import records, serving
 from tensorbundle.saved_model import workshop as workshops
 
 MOST = 2**63 - 1
@@ -351,9 +350,9 @@ REFUSED: dict[str, tuple[Callable[[str], object], type[Exception], str]] = {
         "has no meta graph with exactly the tags {serve}; it has {gpu, serve}",
     ),
     "two reasons": (
-        fill(change=lambda made: (made.signature_def.clear(), two_main_ops(made), asset_named("gone")(made))),
+        fill(change=lambda made: (set_input()(made), asset_named("gone")(made))),
         errors.BuilderError,
-        "has asset 'gone', which is missing; has 2 ops in collection saved_model_main_op; a server runs exactly one",
+        "has asset 'gone', which is missing; has signature 'serving_default', input 'x': it names no tensor",
     ),
 }
 
@@ -474,7 +473,7 @@ def test_a_model_that_is_only_for_reading(shared_folder, tmp_path, monkeypatch):
 # A child publishes the third version, and is killed before its n-th call of the system that Python tells auditors of.
 KILLED = """
 import os, shutil, signal, sys
-from tensorbundle.saved_model import serving
+from tensorbundle.saved_model import records, serving
 
 base, model = sys.argv[1:]
 serving.check_model(model)  # Imports everything.
@@ -641,7 +640,7 @@ def test_a_lock_that_a_sweeper_got_first_is_another_attempt(base, monkeypatch):
 PUBLISHER = """
 import shutil, sys
 from tensorbundle import locks
-from tensorbundle.saved_model import serving
+from tensorbundle.saved_model import records, serving
 
 base, model, count, keep, can_lock = sys.argv[1:]
 if not int(can_lock):
@@ -935,6 +934,9 @@ SOUND: dict[str, Callable[[Any], object]] = {
     "tag given twice": lambda made: made.meta_info_def.tags.append("serve"),
 }
 
+NOT_ONE = "can't be served: FILE: Expected exactly one SavedModel init op. The collection"
+
+# What is done to a model, and what is said of it; FILE is that of the message.
 MINDED: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "other tags": (
         lambda made: made.meta_info_def.tags.append("train"),
@@ -949,23 +951,27 @@ MINDED: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "two main ops": (
         two_main_ops,
         "error",
-        "has 2 ops in collection saved_model_main_op; a server runs exactly one",
+        f"{NOT_ONE} 'saved_model_main_op' has 2: ['init', 'y']",
     ),
-    "no main op": (no_main_op, "error", "has 0 ops in collection saved_model_main_op; a server runs exactly one"),
+    "no main op": (
+        no_main_op,
+        "error",
+        f"{NOT_ONE} 'saved_model_main_op' has 0: []",
+    ),
     "two legacy ops": (
         two_legacy_ops,
         "error",
-        "has 2 ops in collection legacy_init_op; a server runs exactly one",
+        f"{NOT_ONE} 'legacy_init_op' has 2: ['x', 'y']",
     ),
     "init signature without its output": (
         init_signature("other", "init"),
         "error",
-        "has 0 ops in signature __saved_model_init_op; a server runs exactly one",
+        "can't be served: FILE: the signature '__saved_model_init_op' has no output of that name, but ['other']",
     ),
     "unknown initial op": (
         init_signature("__saved_model_init_op", "gone"),
         "error",
-        "names op 'gone' in signature __saved_model_init_op, which its graph has not",
+        "names op 'gone' to be run first, which its graph has not",
     ),
     "restore op": (
         lambda made: setattr(made.saver_def, "restore_op_name", "gone"),
@@ -978,16 +984,36 @@ MINDED: dict[str, tuple[Callable[[Any], object], str, str]] = {
         "can't be restored: its graph has no node for the file name tensor ''",
     ),
     "asset missing": (asset_named("gone.txt"), "error", "has asset 'gone.txt', which is missing"),
-    "asset that is a folder": (asset_named("."), "error", "has asset '.', which is outside assets/"),
+    "asset that is a folder": (
+        asset_named("."),
+        "error",
+        "can't be served: FILE: the asset '.' is refused: its name is that of no file",
+    ),
     "asset above": (
         asset_named("../saved_model.pb"),
         "error",
-        "has asset '../saved_model.pb', which is outside assets/",
+        "can't be served: FILE: the asset '../saved_model.pb' is refused: its name leads out of 'assets'",
     ),
-    "asset at the root": (asset_named("/etc/passwd"), "error", "has asset '/etc/passwd', which is outside assets/"),
-    "asset with NUL": (asset_named("a\0b"), "error", "has asset 'a\\x00b', which is outside assets/"),
-    "asset without a name": (asset_named(""), "error", "has asset '', which is outside assets/"),
-    "asset above, in a collection": (in_collection("../x"), "error", "has asset '../x', which is outside assets/"),
+    "asset at the root": (
+        asset_named("/etc/passwd"),
+        "error",
+        "can't be served: FILE: the asset '/etc/passwd' is refused: its name is an absolute path",
+    ),
+    "asset with NUL": (
+        asset_named("a\0b"),
+        "error",
+        "can't be served: FILE: the asset 'a\\x00b' is refused: its name has a NUL in it",
+    ),
+    "asset without a name": (
+        asset_named(""),
+        "error",
+        "can't be served: FILE: the asset '' is refused: its name is that of no file",
+    ),
+    "asset above, in a collection": (
+        in_collection("../x"),
+        "error",
+        "can't be served: FILE: the asset '../x' is refused: its name leads out of 'assets'",
+    ),
     "asset's tensor": (
         lambda made: setattr(made.asset_file_def[0].tensor_info, "name", "gone:0"),
         "error",
@@ -1037,6 +1063,7 @@ def test_sound_models(tmp_path, change):
 def test_models_that_a_server_minds(tmp_path, change, severity, text):
     write_model(tmp_path / "model", change=change)
     report = serving.check_model(tmp_path / "model")
+    text = text.replace("FILE", repr(str(tmp_path / "model" / "saved_model.pb")))
     assert texts(report) == [(severity, str(tmp_path / "model"), text)]
     assert (report.versions, report.findings[0].version) == ((), None)
 
@@ -1073,7 +1100,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "chunked": (
         as_chunked,
         "error",
-        r"has no saved_model\.pb, and its chunked form, saved_model\.cpb, is one that servers do not read",
+        r"has only the chunked form of a saved_model\.pb, which servers do not read",
     ),
     "empty message": (
         replace("saved_model.pb", b""),
@@ -1098,7 +1125,11 @@ FILES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "short data": (without_last_byte, "damage", r"has 1 of 1 variables that can't be read: .*truncated.*"),
     "no asset": (remove("assets/vocabulary.txt"), "error", r"has asset 'vocabulary\.txt', which is missing"),
-    "asset that leads outside": (as_link, "error", r"has asset 'vocabulary\.txt', which leads outside assets/"),
+    "asset that leads outside": (
+        as_link,
+        "error",
+        r"can't be served: .*: the asset 'vocabulary\.txt' is refused: a link leads out of 'assets', to '.*/1/secret'",
+    ),
     "asset that is a folder": (as_folder, "error", r"has asset 'vocabulary\.txt', which is missing"),
 }
 
@@ -1149,7 +1180,7 @@ def test_what_cannot_be_read(base, monkeypatch):
     def refuse(_directory: str) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
-    monkeypatch.setattr(servables, "_read", refuse)
+    monkeypatch.setattr(records, "read", refuse)
     assert texts(serving.check(base)) == [("error", str(base / "1"), f"can't be read: {path!r}: Permission denied")]
 
 

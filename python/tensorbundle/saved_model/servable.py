@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tensorbundle import errors, files
+from tensorbundle.saved_model import constants, tag_constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
 Severity = Literal["warning", "error", "damage"]
 
 # What a server asks for if it isn't told otherwise.
-_TAGS = frozenset({"serve"})
-_INIT_KEY = "__saved_model_init_op"
-_RESERVED_KEYS = frozenset({_INIT_KEY, "__saved_model_train_op"})
-_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
-_ASSETS_COLLECTION = "saved_model_assets"
+_TAGS = frozenset({tag_constants.SERVING})
+_RESERVED_KEYS = frozenset({constants.INIT_OP_SIGNATURE_KEY, constants.TRAIN_OP_SIGNATURE_KEY})
+_INDEX = os.path.join(constants.VARIABLES_DIRECTORY, f"{constants.VARIABLES_FILENAME}.index")
 
 
 class Problem(NamedTuple):
@@ -78,41 +77,27 @@ def problems(directory: str) -> list[Problem]:
 
 
 def _problems(directory: str) -> Iterator[Problem]:
-    saved_model = _read(directory)
-    if saved_model is None:
-        chunked = files.is_file(os.path.join(directory, "saved_model.cpb"))
-        why = ", and its chunked form, saved_model.cpb, is one that servers do not read" if chunked else ""
-        yield Problem("error", f"has no saved_model.pb{why}")
+    from tensorbundle.saved_model import records
+
+    try:
+        found = records.read(directory)
+    except errors.UnimplementedError:
+        yield Problem("error", "has only the chunked form of a saved_model.pb, which servers do not read")
         return
-    meta_graph = next((each for each in saved_model.meta_graphs if _tags(each) == _TAGS), None)
-    if meta_graph is None:
-        listed = ", ".join(_listed(sorted(_tags(each))) for each in saved_model.meta_graphs) or "none at all"
+    except FileNotFoundError:
+        yield Problem("error", "has no saved_model.pb")
+        return
+    served = next((each for each in found.meta_graphs if each.tags == _TAGS), None)
+    if served is None:
+        listed = ", ".join(_listed(sorted(each.tags)) for each in found.meta_graphs) or "none at all"
         yield Problem("error", f"has no meta graph with exactly the tags {_listed(_TAGS)}; it has {listed}")
         return
+    meta_graph = served.parse()
     nodes = {node.name for node in meta_graph.graph_def.node}
     yield from _variable_problems(directory, meta_graph, nodes)
-    yield from _asset_problems(directory, meta_graph, nodes)
-    yield from _init_problems(meta_graph, nodes)
+    yield from _asset_problems(directory, found.path, meta_graph, nodes)
+    yield from _init_problems(found.path, meta_graph, nodes)
     yield from _signature_problems(meta_graph, nodes)
-
-
-def _read(directory: str) -> Any:
-    """The message; None if there is no file of it. Where there are both, loaders take the binary one."""
-    from tensorbundle.protos import messages
-    from tensorbundle.protos.convert import read_file
-    from tensorbundle.protos.text import parse_text
-
-    binary, text = (os.path.join(directory, f"saved_model.{ending}") for ending in ("pb", "pbtxt"))
-    if files.is_file(binary):
-        return read_file(messages.SavedModel, binary)
-    if not files.is_file(text):
-        return None
-    with open(text, "rb") as file:
-        return parse_text(messages.SavedModel, file.read(), text)
-
-
-def _tags(meta_graph: Any) -> frozenset[str]:
-    return frozenset(meta_graph.meta_info_def.tags)
 
 
 def _listed(tags: Iterable[str]) -> str:
@@ -125,10 +110,10 @@ def _listed(tags: Iterable[str]) -> str:
 def _variable_problems(directory: str, meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
     if not meta_graph.HasField("saver_def"):
         return
-    index = os.path.join(directory, "variables", "variables.index")
+    index = os.path.join(directory, _INDEX)
     if not files.is_file(index):
         # A server says so in its log, goes on, and fails at the first request that needs a variable.
-        yield Problem("error", "has no variables/variables.index, though its graph restores variables")
+        yield Problem("error", f"has no {_INDEX}, though its graph restores variables")
         return
     saver = meta_graph.saver_def
     for what, name in [("restore op", saver.restore_op_name), ("file name tensor", saver.filename_tensor_name)]:
@@ -150,60 +135,35 @@ def _checkpoint_problems(index: str) -> Iterator[Problem]:
 # Assets.
 
 
-def _asset_problems(directory: str, meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
-    for asset in _assets(meta_graph):
+def _asset_problems(directory: str, where: str, meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
+    from tensorbundle.saved_model import assets
+
+    for asset in assets.listed(meta_graph, where):
         tensor = asset.tensor_info.name
         if _node(tensor) not in nodes:
             yield Problem("error", f"has asset {asset.filename!r} for tensor {tensor!r}, which its graph has not")
-        if (problem := _asset_file_problem(os.path.join(directory, "assets"), asset.filename)) is not None:
-            yield Problem("error", f"has asset {asset.filename!r}, which {problem}")
-
-
-def _assets(meta_graph: Any) -> Iterable[Any]:
-    from tensorbundle.protos import messages
-    from tensorbundle.protos.convert import parse
-
-    if meta_graph.asset_file_def or _ASSETS_COLLECTION not in meta_graph.collection_def:
-        return list(meta_graph.asset_file_def)
-    packed = meta_graph.collection_def[_ASSETS_COLLECTION].any_list.value
-    return [parse(messages.AssetFileDef, each.value, f"collection {_ASSETS_COLLECTION}") for each in packed]
-
-
-def _asset_file_problem(assets: str, name: str) -> str | None:
-    """What is wrong with a file, by its name and by where links lead."""
-    inside = None if "\0" in name else files.relative(os.path.join(assets, name), assets)
-    if inside is None:
-        return "is outside assets/"
-    path = os.path.join(assets, name)
-    if not files.is_file(path):
-        return "is missing"
-    real = files.relative(os.path.realpath(path), os.path.realpath(assets))
-    return "leads outside assets/" if real is None else None
+        try:
+            path = assets.path_of(asset.filename, directory, where)
+        except errors.DataLossError as error:
+            yield _refusal(error)
+            continue
+        if not files.is_file(path):
+            yield Problem("error", f"has asset {asset.filename!r}, which is missing")
 
 
 # What runs once, after loading.
 
 
-def _init_problems(meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
-    ops = _init_ops(meta_graph)
-    if ops is None:
+def _init_problems(where: str, meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
+    from tensorbundle.saved_model import main_ops
+
+    try:
+        op = main_ops.init_op(meta_graph, where)
+    except errors.DataLossError as error:
+        yield _refusal(error)
         return
-    where, names = ops
-    if len(names) != 1:
-        yield Problem("error", f"has {len(names)} ops in {where}; a server runs exactly one")
-    elif _node(names[0]) not in nodes:
-        yield Problem("error", f"names op {names[0]!r} in {where}, which its graph has not")
-
-
-def _init_ops(meta_graph: Any) -> tuple[str, list[str]] | None:
-    """Where the initial op is named, and the names there; a signature comes before collections."""
-    if _INIT_KEY in meta_graph.signature_def:
-        outputs = meta_graph.signature_def[_INIT_KEY].outputs
-        return f"signature {_INIT_KEY}", [outputs[_INIT_KEY].name] if _INIT_KEY in outputs else []
-    for key in _INIT_COLLECTIONS:
-        if key in meta_graph.collection_def:
-            return f"collection {key}", list(meta_graph.collection_def[key].node_list.value)
-    return None
+    if op is not None and _node(op) not in nodes:
+        yield Problem("error", f"names op {op!r} to be run first, which its graph has not")
 
 
 # Signatures.
@@ -223,7 +183,9 @@ def _signature_problems(meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
 
 
 def _tensor_problems(where: str, info: Any, nodes: set[str]) -> Iterator[Problem]:
-    names = list(_tensor_names(info))
+    from tensorbundle.saved_model import checks
+
+    names = checks.names_of(info)
     if not names:
         yield Problem("error", f"has {where}: it names no tensor")
     for name in names:
@@ -231,19 +193,11 @@ def _tensor_problems(where: str, info: Any, nodes: set[str]) -> Iterator[Problem
             yield Problem("error", f"has {where}: tensor {name!r} is not in its graph")
 
 
-def _tensor_names(info: Any) -> Iterator[str]:
-    """The tensors that a ``TensorInfo`` stands for."""
-    encoding = info.WhichOneof("encoding")
-    if encoding == "name":
-        yield info.name
-    elif encoding == "coo_sparse":
-        sparse = info.coo_sparse
-        yield from (sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name)
-    elif encoding == "composite_tensor":
-        for component in info.composite_tensor.components:
-            yield from _tensor_names(component)
-
-
 def _node(tensor: str) -> str:
     """The node that a tensor, or a control input, comes from."""
     return tensor.removeprefix("^").partition(":")[0]
+
+
+def _refusal(error: errors.DataLossError) -> Problem:
+    """Of what is no damage: somebody made it so."""
+    return Problem("error", f"can't be served: {error}")
