@@ -1159,6 +1159,15 @@ def test_the_first_meta_graph_with_the_tags_is_served(tmp_path):
     assert not serving.check_model(tmp_path / "model")
 
 
+def test_damage_in_a_meta_graph_that_is_not_served(tmp_path):
+    write_model(tmp_path / "model")
+    with open(tmp_path / "model" / "saved_model.pb", "ab") as file:
+        file.write(bytes([2 << 3 | 2, 4, 2 << 3 | 2, 2, 0xFF, 0xFF]))  # Its graph_def is no message.
+    ((severity, _, text),) = texts(serving.check_model(tmp_path / "model"))
+    assert severity == "damage"
+    assert text.startswith(f"is damaged: {str(tmp_path / 'model' / 'saved_model.pb')!r}")
+
+
 def test_text_is_read_where_there_is_no_binary(tmp_path):
     write_model(tmp_path / "model")
     pb, pbtxt = tmp_path / "model" / "saved_model.pb", tmp_path / "model" / "saved_model.pbtxt"

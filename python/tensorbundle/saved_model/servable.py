@@ -87,12 +87,13 @@ def _problems(directory: str) -> Iterator[Problem]:
     except FileNotFoundError:
         yield Problem("error", "has no saved_model.pb")
         return
-    served = next((each for each in found.meta_graphs if each.tags == _TAGS), None)
-    if served is None:
-        listed = ", ".join(_listed(sorted(each.tags)) for each in found.meta_graphs) or "none at all"
+    # All of them, as a server does: one that is damaged keeps it from the others.
+    parsed = [(each.tags, each.parse()) for each in found.meta_graphs]
+    meta_graph = next((each for tags, each in parsed if tags == _TAGS), None)
+    if meta_graph is None:
+        listed = ", ".join(_listed(sorted(tags)) for tags, _ in parsed) or "none at all"
         yield Problem("error", f"has no meta graph with exactly the tags {_listed(_TAGS)}; it has {listed}")
         return
-    meta_graph = served.parse()
     nodes = {node.name for node in meta_graph.graph_def.node}
     yield from _variable_problems(directory, meta_graph, nodes)
     yield from _asset_problems(directory, found.path, meta_graph, nodes)
