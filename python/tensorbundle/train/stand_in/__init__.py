@@ -70,7 +70,8 @@ class _Installed:
         sys.meta_path.insert(0, self._finder)
 
     def remove(self) -> None:
-        with contextlib.suppress(ValueError):
+        # A block that nobody leaves ends with the interpreter, which has set the list to None by then.
+        with contextlib.suppress(ValueError, AttributeError):
             sys.meta_path.remove(self._finder)
         for name, module in self.modules.items():
             if sys.modules.get(name) is module:
@@ -86,7 +87,8 @@ class _Finder(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> None:  # noqa: ARG002
         if _is_tensorflow(fullname):
-            raise ModuleNotFoundError(f"No module named {fullname!r}: {self._what_this_is}", name=fullname)
+            # Without `name`: `from tensorflow import x` would take it for its own and say less.
+            raise ModuleNotFoundError(f"No module named {fullname!r}: {self._what_this_is}")
 
 
 def _enter() -> types.ModuleType:

@@ -110,7 +110,7 @@ def _module(name: str, modules: dict[str, types.ModuleType]) -> types.ModuleType
     module = StandIn(name, f"{WHAT_THIS_IS}.".capitalize())
     module.__spec__ = importlib.machinery.ModuleSpec(name, loader=None, is_package=True)
     module.__path__ = []
-    module.__file__ = __file__  # A failed `from ... import` names it.
+    module.__file__ = __file__
     modules[name] = module
     parent, _, own = name.rpartition(".")
     if parent:

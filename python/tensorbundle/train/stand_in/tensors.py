@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from tensorbundle import errors
 from tensorbundle.train import dtypes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import SupportsIndex
 
     from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TensorShape(tuple[int, ...]):
-    """A shape: a tuple that is equal to the list as well."""
+    """A shape: a tuple that is equal to the list as well, and true without dimensions too. All of it is known."""
 
     __slots__ = ()
 
@@ -38,6 +39,23 @@ class TensorShape(tuple[int, ...]):
         """Number of elements."""
         return int(np.prod(self, dtype=np.int64))
 
+    def is_fully_defined(self) -> bool:
+        """True."""
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> TensorShape: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> int | TensorShape:
+        return TensorShape(tuple(self)[index]) if isinstance(index, slice) else tuple.__getitem__(self, index)
+
+    def __add__(self, other: Iterable[int]) -> TensorShape:  # type: ignore[override]
+        return TensorShape((*self, *other))
+
     def __eq__(self, other: object) -> bool:
         return tuple.__eq__(self, tuple(other)) if isinstance(other, (tuple, list)) else NotImplemented
 
@@ -49,6 +67,9 @@ class TensorShape(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"TensorShape({list(self)})"
+
+    def __str__(self) -> str:
+        return tuple.__repr__(self)
 
 
 class Tensor:
