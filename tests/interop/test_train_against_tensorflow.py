@@ -174,6 +174,17 @@ CASES = [
     ),
     differing("types of V1", lambda t: t.load_variable("v1", "qint8/2x2"), "UnimplementedError", "('ndarray'"),
     differing("types of V1", lambda t: t.load_variable("v1", "float16/2x2"), "UnimplementedError", "('ndarray'"),
+    differing("types of V1", lambda t: t.load_variable("v1", "complex64/2x2"), "UnimplementedError", "('ndarray'"),
+    differing(
+        "slices of V1",
+        lambda t: t.load_variable("v1_sharded-?????-of-00002", "w"),
+        "UnimplementedError",
+        "('ndarray'",
+    ),
+    differing("slices of V1", lambda t: t.load_variable("lone-00000-of-00002", "w").shape, "('tuple'", "DataLossError"),
+    differing(
+        "missing shard of V1", lambda t: t.load_checkpoint("lone-?????-of-00002"), "CheckpointReader", "NotFoundError"
+    ),
     # The state file.
     both(lambda t: t.get_checkpoint_state("run")),
     both(lambda t: t.get_checkpoint_state(Path("run"))),
@@ -293,6 +304,7 @@ def template(tmp_path_factory, tensorflow) -> Path:
     write_bundle(at / "foreign", {b"\xff": np.arange(5)})
     for name in ("v1", "v1_sharded-00000-of-00002", "v1_sharded-00001-of-00002"):
         shutil.copy(GOLDEN / "2.21.0" / name, at / name)
+    shutil.copy(at / "v1_sharded-00000-of-00002", at / "lone-00000-of-00002")
     for name in ("text", "good.meta", "v1.meta", "v1.xmeta", "v1_sharded.meta", "export/saved_model.pb"):
         (at / name).write_text("no checkpoint" * 20, "utf-8")
     for name in ("checkpoint", "other"):
@@ -398,7 +410,8 @@ def test_an_except_clause_for_tensorflows_error_catches_ours(case, outcomes):
 
 
 def test_every_difference_is_shown_by_a_call():
-    elsewhere = {"variables of a SavedModel", "warnings about deprecation"}  # test_stand_in; lines in a log.
+    # test_stand_in, and lines in a log.
+    elsewhere = {"variables of a SavedModel", "hidden files", "warnings about deprecation"}
     assert {case.differs for case in CASES if case.differs} | elsewhere == DIFFERENCES.keys()
 
 
@@ -430,6 +443,9 @@ def test_dtypes_are_those_of_tensorflow(tensorflow):
         for value in (name, other, own.as_datatype_enum):
             assert own == value
             assert dtypes.as_dtype(value) is own
-    for value in ("float", "half", "double", np.float32, np.dtype("int8"), float, "nope", None, object(), "<f4", 3.5):
-        for name in ("float32", "float64", "int8", "float16"):
+    named = ("float", "half", "double", "nope", "<f4")
+    kinds = (np.float32, np.dtype("int8"), np.str_, real.bfloat16.as_numpy_dtype)
+    of_python = (float, bool, object, int, complex, str, bytes, list)
+    for value in (*named, *kinds, *of_python, None, object(), 3.5):
+        for name in ("float32", "float64", "int8", "float16", "bool", "string", "int64", "complex128", "bfloat16"):
             assert (dtypes.BY_NAME[name] == value) == (real.as_dtype(name) == value), value

@@ -120,10 +120,22 @@ DIFFERENCES = {
         "it should be the arrays' type",
     ),
     "types of V1": Difference(
-        "reading `half`, `qint8` and its like from a checkpoint of format V1",
+        "reading `half`, `uint16`, `qint8` and its like, and complex numbers from a checkpoint of format V1",
         "`UnimplementedError`",
         "arrays, as from format V2",
         "they are there",
+    ),
+    "slices of V1": Difference(
+        "`get_tensor` of a variable that a checkpoint of format V1 stores in slices",
+        "`UnimplementedError`, or memory that nobody wrote to where a slice is missing",
+        "the array, put together; a `DataLossError` where a slice is missing",
+        "they are there",
+    ),
+    "missing shard of V1": Difference(
+        "a pattern of shards of format V1 of which one is missing",
+        "a reader of the others, which says nothing",
+        "`NotFoundError`, which names those that are missing; each of the others opens by its own name",
+        "what is missing is not known without them",
     ),
     "state as an object": Difference(
         "what `get_checkpoint_state` and `generate_checkpoint_state_proto` give",
@@ -155,6 +167,12 @@ DIFFERENCES = {
         "itself; of format V1 `-?????-of-` and a number means the shards",
         "nothing should be removed by mistake",
     ),
+    "hidden files": Difference(
+        "`tf.io.gfile.glob`, inside `as_tensorflow()`",
+        "`*` and `?` match a dot at the start of a name, and `./` comes before names without a directory",
+        "as Python's `glob.glob`",
+        "as everywhere in Python",
+    ),
     "one prefix for several": Difference(
         "`get_checkpoint_mtimes` of a single `str`",
         "takes its letters for prefixes",
@@ -164,7 +182,8 @@ DIFFERENCES = {
     "variables of a SavedModel": Difference(
         "`tf.saved_model.load(directory).variables`, inside `as_tensorflow()`",
         "what the model lists as `variables`, under the names of its graph; an `AttributeError` if it lists none",
-        "every variable, under its full name where the checkpoint has it, else under its key",
+        "the same where the objects are stored with such a list; else every variable, under its full name where the "
+        "checkpoint has it, else under its key",
         "the graph isn't read",
     ),
     "warnings about deprecation": Difference(

@@ -47,6 +47,8 @@ _TYPES = (
 _OBJECTS = frozenset({"string", "resource", "variant"})
 _REAL = {"complex64": "float32", "complex128": "float64"}
 _ALIASES = {"half": "float16", "double": "float64", "float": "float32"}
+# What types of Python's mean: no others mean anything, though NumPy takes them for dtypes.
+_OF_PYTHON: dict[type, str] = {bool: "bool", float: "float32", object: "string"}
 
 
 class DType:
@@ -220,8 +222,8 @@ def _of_numpy(value: object) -> DType | None:
 
     if value is None:  # NumPy takes it for float64.
         return None
-    if value is float:  # As TensorFlow takes numbers of Python's.
-        return BY_NAME["float32"]
+    if isinstance(value, type) and not issubclass(value, np.generic):
+        return BY_NAME.get(_OF_PYTHON.get(value, ""))
     try:
         dtype = np.dtype(value)  # type: ignore[call-overload]
     except TypeError:
