@@ -109,6 +109,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
         Raises:
             DataLossError: The graph is damaged. The tensors can still be read.
+            OSError: The data file with the graph is missing.
         """
         from tensorbundle.graph import ObjectGraph
 
@@ -132,6 +133,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
         Raises:
             DataLossError: The graph is damaged.
+            OSError: The data file with the graph is missing.
             LimitError: The names would take far more memory than the checkpoint.
 
         Example:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 _VARIABLE = "VARIABLE_VALUE"
 _SUFFIX = "/.ATTRIBUTES/"
-# Paths may take far more than the graph that they are of: this is far from any that a program made.
-_MOST_PATH_BYTES = 1 << 30
-# What is printed of a tree unless a call asks for more.
+# A path is as long as its graph is deep, so those of a small graph can fill any memory. Those that programs make are
+# about as long as the keys.
+_MOST_PATH_BYTES_PER_KEY_BYTE = 64
+_MOST_PATH_BYTES_ANYWAY = 16 << 20
+# What is printed of a tree unless a call asks for more, and of a name or path at all.
 _MOST_LINES = 1000
+_MOST_CHARACTERS = 400
 
 
 class Attribute(NamedTuple):
@@ -146,12 +149,12 @@ class ObjectGraph:
         """The checkpoint keys of variables by their paths, slot variables among them, in the order of the nodes.
 
         Raises:
-            LimitError: The paths would take more than a gigabyte.
+            LimitError: The paths would take far more memory than the graph.
         """
-        nodes = self._native.nodes_with_attributes()
-        self._check_size(nodes)
-        found = ((node.path, node.key) for node in map(self.nodes.__getitem__, nodes))
-        return {path: key for path, key in found if path is not None and key is not None}
+        nodes = map(self.nodes.__getitem__, self._native.nodes_with_attributes())
+        keys = {node: key for node in nodes if (key := node.key) is not None}
+        self._check_size(keys)
+        return {path: key for node, key in keys.items() if (path := node.path) is not None}
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -183,10 +186,11 @@ class ObjectGraph:
         """
         return "\n".join(_limited(_Printer(self._native, self.slots, values_only).lines(), max_lines))
 
-    def _check_size(self, nodes: list[int]) -> None:
-        size = sum(map(self._native.path_size, nodes))
-        if size > _MOST_PATH_BYTES:
-            raise errors.LimitError(f"the paths of the variables take {size} bytes, more than {_MOST_PATH_BYTES}")
+    def _check_size(self, keys: Mapping[ObjectNode, str]) -> None:
+        size = sum(self._native.path_size(node.id) for node in keys)
+        limit = _MOST_PATH_BYTES_ANYWAY + _MOST_PATH_BYTES_PER_KEY_BYTE * sum(map(len, keys.values()))
+        if size > limit:
+            raise errors.LimitError(f"the paths of the variables take {size} bytes, more than {limit}")
 
     def __len__(self) -> int:
         return len(self._native)
@@ -248,7 +252,7 @@ class _Printer:
         shown = [child for child in children if not self._values_only or child[1] in self._with_values]
         slots = self._slots.get(node, [])
         entries = [
-            *((f".{_printable(slot.name)} of {slot.optimizer.path or 'root'}", slot.value.id) for slot in slots),
+            *((f".{_printable(slot.name)} of {self._path(slot.optimizer.id)}", slot.value.id) for slot in slots),
             *((_printable(name), child) for name, child in shown),
         ]
         num_slots = len(slots)
@@ -260,7 +264,7 @@ class _Printer:
             owned.add(child)
             is_last = position + 1 == len(entries) and not hidden
             refers = position >= num_slots and not is_own
-            said = f" -> {self._native.path(child) or 'root'}" if refers else self._values(child)
+            said = f" -> {self._path(child)}" if refers else self._values(child)
             below = indent + ("   " if is_last else "│  ")
             yield f"{indent}{'└─' if is_last else '├─'} {label}{said}", child if is_own else -1, below
         if hidden:
@@ -275,6 +279,9 @@ class _Printer:
             label = "variable" if name == _VARIABLE else _printable(name)
             said.append(label if ordinary else f"{label} at {_printable(key)}")
         return f": {', '.join(said)}" if said else ""
+
+    def _path(self, node: int) -> str:
+        return _printable(self._native.path(node) or "root")
 
     def _find_with_values(self) -> set[int]:
         """Nodes with values, and those that own paths to them lead through."""
@@ -297,7 +304,10 @@ def _limited(lines: Iterator[str], limit: int | None) -> Iterator[str]:
 
 
 def _printable(text: str) -> str:
-    """Names hold any bytes."""
+    """Names hold any bytes, and a path may be as long as its graph."""
+    if len(text) > _MOST_CHARACTERS:
+        half = _MOST_CHARACTERS // 2
+        text = f"{text[:half]}...{text[-half:]}"
     return text if text.isprintable() and text else repr(text)
 
 

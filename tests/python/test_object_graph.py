@@ -110,6 +110,27 @@ def test_a_graph_of_any_depth():
     assert time.process_time() - start < 20
 
 
+def test_a_small_graph_of_long_paths():
+    depth = 8000
+    steps = [(node, node + 1, "x" * 30) for node in range(depth)]
+    lists = [(0, depth, f"{number} variables") for number in range(1200)]
+    graph = tb.ObjectGraph.parse(record_of(*lists, *steps, nodes=depth + 1))
+    path = "/".join(["x" * 30] * depth)
+    assert graph.nodes[depth].path == path
+    with pytest.raises(
+        tb.errors.LimitError, match=r"^the paths of the variables take 992116000 bytes, more than 34\d{6}$"
+    ):
+        graph.variables  # noqa: B018
+    assert str(graph).splitlines()[1] == f"├─ 0 variables -> {path[:200]}...{path[-200:]}"
+    assert len(str(graph)) < 1_000_000
+
+
+def test_names_are_printed_without_what_a_terminal_would_obey():
+    graph = tb.ObjectGraph.parse(record_of((0, 1, "\x1b[31m"), (1, 1, "self"), (0, 2, "z"), (2, 1, "y"), nodes=3))
+    assert "\x1b" not in str(graph)
+    assert "│  └─ self -> '\\x1b[31m'" in str(graph)
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
