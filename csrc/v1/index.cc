@@ -79,11 +79,6 @@ class IndexReader {
     return Status();
   }
 
-  static Status NoMetadata(const std::string& why) {
-    return Status(StatusCode::kDataLoss,
-                  "Failed to find the saved tensor slices at the beginning of the checkpoint file: " + why);
-  }
-
   Status Collect(TensorMeta meta, size_t file) {
     uint64_t key_bytes = 0;
     if (!CheckedMultiply<uint64_t>(meta.name.size(), meta.slices.size(), &key_bytes) || !keys_.Take(key_bytes)) {

@@ -9,7 +9,7 @@ namespace tensorbundle::v1 {
 namespace {
 
 constexpr size_t kDigits = 5;
-constexpr std::string_view kAnyNumber = "-\?\?\?\?\?-of-";  // Escaped: it would have a trigraph.
+constexpr std::string_view kAnyNumber = R"(-?????-of-)";  // Raw: it would have a trigraph.
 
 }  // namespace
 

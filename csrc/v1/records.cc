@@ -290,11 +290,6 @@ Status ParseMeta(const wire::Field& message, std::vector<TensorMeta>* tensors, s
   return reader.status();
 }
 
-Status NoMetadata(const std::string& why) {
-  return Status(StatusCode::kDataLoss,
-                "Failed to find the saved tensor slices at the beginning of the checkpoint file: " + why);
-}
-
 // Takes the tag and length of a field that ends with the message around it, of which `*left` bytes are left.
 bool TakeLastField(uint32_t tag, ByteView* head, uint64_t* left) {
   const size_t before = head->size();
@@ -320,6 +315,11 @@ bool SkipField(uint32_t tag, ByteView* head, uint64_t* left) {
 }
 
 }  // namespace
+
+Status NoMetadata(const std::string& why) {
+  return Status(StatusCode::kDataLoss,
+                "Failed to find the saved tensor slices at the beginning of the checkpoint file: " + why);
+}
 
 Result<std::vector<TensorMeta>> ParseMetadata(ByteView record) {
   std::vector<TensorMeta> tensors;

@@ -33,6 +33,9 @@ struct TensorMeta {
   std::vector<Slice> slices;  // Those that are stored in this file.
 };
 
+// kDataLoss in TensorFlow's words for a file that does not begin with metadata.
+Status NoMetadata(const std::string& why);
+
 // Reads the record of the key "". kDataLoss if it is malformed or has no metadata, kUnimplemented if it asks for a
 // reader of another version.
 Result<std::vector<TensorMeta>> ParseMetadata(ByteView record);
