@@ -26,6 +26,8 @@ __all__ = [
 class TensorBundleError(Exception):
     """Base of every error of this package; also named ``OpError``, as TensorFlow's.
 
+    It is made of a message, or of TensorFlow's three arguments: ``NotFoundError(node_def, op, message)``.
+
     Attributes:
         message: What happened, where, and the numbers, in one line; also what ``str()`` gives.
         path: File that it happened in, or None.
@@ -41,8 +43,16 @@ class TensorBundleError(Exception):
     op: None = None
 
     def __init__(
-        self, message: str = "", *, path: str | None = None, tensor: str | None = None, offset: int | None = None
+        self,
+        message: object = "",
+        *op_and_message: object,
+        path: str | None = None,
+        tensor: str | None = None,
+        offset: int | None = None,
     ) -> None:
+        if op_and_message:
+            _, message = op_and_message[:2]
+        message = str(message)
         # Pickling calls the class with `args` and then restores the attributes, so that `args` holds the message alone.
         super().__init__(message)
         self.message = message

@@ -60,6 +60,15 @@ def test_attributes_and_text(kind):
 
 
 @pytest.mark.parametrize("kind", CLASSES)
+def test_made_as_those_of_tensorflow(kind):
+    error = kind(None, None, "it's gone")
+    assert (error.message, str(error), error.args, error.node_def) == ("it's gone", "it's gone", ("it's gone",), None)
+    assert pickle.loads(pickle.dumps(error)).message == "it's gone"
+    with pytest.raises(ValueError, match="not enough values"):
+        kind("it's", "gone")
+
+
+@pytest.mark.parametrize("kind", CLASSES)
 def test_attributes_default_to_none(kind):
     error = kind("x")
     assert (error.path, error.tensor, error.offset) == (None, None, None)
