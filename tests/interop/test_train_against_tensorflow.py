@@ -120,6 +120,8 @@ CASES = [
     differing("error of a damaged index", lambda t: t.load_checkpoint("cut"), "OpError", "DataLossError"),
     differing("error of a damaged index", lambda t: t.load_checkpoint("hollow"), "OpError", "DataLossError"),
     differing("error of a damaged index", lambda t: t.list_variables("flipped"), "OpError", "DataLossError"),
+    *each_reader("v1_index_flipped", "Unable to open table file", "block checksum mismatch"),
+    differing("damaged metadata of V1", lambda t: t.load_checkpoint("v1_flipped"), "InternalError", "DataLossError"),
     differing("error of a damaged tensor", lambda t: t.load_variable("noise", "int64"), "OpError", "DataLossError"),
     differing("error of a damaged tensor", lambda t: t.load_variable("noise", "s"), "OpError", "DataLossError"),
     differing(
@@ -299,12 +301,12 @@ def template(tmp_path_factory, tensorflow) -> Path:
     for name in ("cut", "hollow", "flipped", "noise", "truncated", "bodiless", "b[1]"):
         for ending in (".index", ".data-00000-of-00001"):
             shutil.copy(at / f"good{ending}", at / f"{name}{ending}")
-    damage(at)
     write_bundle(at / "partitioned", {"p": np.arange(5)}, slices={"p": ["0,2", "2,3"]})
     write_bundle(at / "foreign", {b"\xff": np.arange(5)})
     for name in ("v1", "v1_sharded-00000-of-00002", "v1_sharded-00001-of-00002"):
         shutil.copy(GOLDEN / "2.21.0" / name, at / name)
     shutil.copy(at / "v1_sharded-00000-of-00002", at / "lone-00000-of-00002")
+    damage(at)
     for name in ("text", "good.meta", "v1.meta", "v1.xmeta", "v1_sharded.meta", "export/saved_model.pb"):
         (at / name).write_text("no checkpoint" * 20, "utf-8")
     for name in ("checkpoint", "other"):
@@ -320,6 +322,9 @@ def damage(at: Path) -> None:
     (at / "cut.index").write_bytes(index[:-10])
     (at / "hollow.index").write_bytes(b"")
     (at / "flipped.index").write_bytes(index[:30] + bytes([index[30] ^ 255]) + index[31:])
+    v1 = (at / "v1").read_bytes()
+    for name, position in (("v1_flipped", 10), ("v1_index_flipped", len(v1) - 60)):
+        (at / name).write_bytes(v1[:position] + bytes([v1[position] ^ 255]) + v1[position + 1 :])
     (at / "noise.data-00000-of-00001").write_bytes(bytes(byte ^ 255 for byte in data))
     (at / "truncated.data-00000-of-00001").write_bytes(data[:5])
     (at / "bodiless.data-00000-of-00001").unlink()

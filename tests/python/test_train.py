@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.golden import checkpoint
 from support.paths import REPOSITORY
 from support.processes import run_python
 
@@ -223,6 +224,18 @@ print("numpy" in sys.modules)
 
 
 @pytest.mark.skipif(not (REPOSITORY / "docs").is_dir(), reason="no documentation here: not a checkout")
+@pytest.mark.parametrize("position", [10, -60], ids=["metadata", "index block"])
+def test_damaged_file_of_v1(tmp_path, position):
+    content = bytearray(checkpoint("2.21.0/v1").prefix.read_bytes())
+    content[position] ^= 255
+    (tmp_path / "v1").write_bytes(content)
+    with pytest.raises(
+        tb.errors.DataLossError, match=r"^Unable to open table file .*block checksum mismatch"
+    ) as caught:
+        tb.train.load_checkpoint(tmp_path / "v1")
+    assert caught.value.path == str(tmp_path / "v1")
+
+
 def test_documentation_lists_the_differences():
     page = (REPOSITORY / "docs" / "from_tensorflow.md").read_text("utf-8")
     before, _, rest = page.partition("<!-- differences:begin -->\n\n")

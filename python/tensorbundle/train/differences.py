@@ -125,6 +125,12 @@ DIFFERENCES = {
         "arrays, as from format V2",
         "they are there",
     ),
+    "damaged metadata of V1": Difference(
+        "opening a file of format V1 whose first block is damaged",
+        "`InternalError`",
+        "`DataLossError`",
+        "the class says what happened; an `InternalError` is a bug here",
+    ),
     "slices of V1": Difference(
         "`get_tensor` of a variable that a checkpoint of format V1 stores in slices",
         "`UnimplementedError`, or memory that nobody wrote to where a slice is missing",

@@ -21,7 +21,15 @@ def of_opening(error: Exception, path: str) -> Exception:
             return errors.DataLossError(message, path=path)
         message = f"Failed to find any matching files for {path}: {error.strerror}"
         return errors.NotFoundError(message, path=path)
+    if isinstance(error, errors.DataLossError) and _is_of_v1(error):
+        message = f"Unable to open table file {error.message}"
+        return errors.DataLossError(message, path=error.path, tensor=error.tensor, offset=error.offset)
     return _of_system(error) if isinstance(error, OSError) else error
+
+
+def _is_of_v1(error: errors.DataLossError) -> bool:
+    """True for damage in a file of format V1: the native module names the file first, and of V2 that is an index."""
+    return error.path is not None and error.message.startswith(f"{error.path}: ") and not error.path.endswith(".index")
 
 
 def of_reading(error: Exception, name: str) -> Exception:
