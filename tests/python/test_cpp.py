@@ -38,7 +38,7 @@ def run(*command: object) -> str:
 
 def configure(source: Path, build: Path, *options: str) -> None:
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    run("cmake", *generator, "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Release", *options)
+    run("cmake", *generator, "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Debug", *options)
 
 
 @pytest.fixture(scope="module")
