@@ -47,8 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
     "manager": {"callers", "checkpoint", "files", "state", "writer"},
-    "protos": {"errors"},
-    "saved_model": {"dtypes", "errors", "inputs", "numpy", "protos", "train"},
+    "protos": {"_core", "errors"},
+    "saved_model": {"_core", "dtypes", "errors", "inputs", "numpy", "protos", "train"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
     "cli": {"click", "errors", "numpy", "public", "rich", "saved_model", "train"},
     "__init__": set(),  # Names are looked up when they are asked for.
