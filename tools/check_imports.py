@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
     "manager": {"callers", "checkpoint", "files", "state", "writer"},
-    "protos": {"errors"},
+    "protos": {"_core", "errors"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
     "saved_model": {
         "_core",

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterWriter(module);
   tensorbundle::bindings::RegisterEdits(module);
   tensorbundle::bindings::RegisterObjectGraph(module);
+  tensorbundle::bindings::RegisterFingerprint(module);
 }

@@ -61,10 +61,10 @@ bool Reader::Next() {
 // A tag has 32 bits, and the field number in it 29.
 bool Reader::TakeTag() {
   field_.tag = 0;
-  field_.offset = Offset();
+  field_.offset = offset();
   if (!TakeNumber(TakeVarint32, &input_, &field_.tag)) return Fail("a tag is cut short or has more than 32 bits");
   if (field_.number() == 0) return Fail("there is no field number 0");
-  field_.offset = Offset();
+  field_.offset = offset();
   return true;
 }
 
@@ -105,7 +105,7 @@ bool Reader::TakeBytes() {
   if (length > input_.size()) {
     return Fail(std::to_string(length) + " bytes wanted, where " + std::to_string(input_.size()) + " are left");
   }
-  field_.offset = Offset();
+  field_.offset = offset();
   field_.bytes = input_.Slice(0, length);
   input_.RemovePrefix(length);
   return true;
@@ -119,7 +119,7 @@ bool Reader::SkipGroup() {
   open[depth++] = field_.number();
   while (depth > 0) {
     if (input_.empty()) {
-      field_ = Field{Tag(open[depth - 1], WireType::kStartGroup), Offset(), 0, ByteView()};
+      field_ = Field{Tag(open[depth - 1], WireType::kStartGroup), offset(), 0, ByteView()};
       return Fail("the message ends inside this group");
     }
     if (!TakeTag()) return false;

@@ -72,12 +72,13 @@ class Reader {
   // varint that there is not, a length beyond the end, groups that do not match.
   bool Next();
   const Field& field() const { return field_; }
+  // Where the field ends, and the next one begins; counted as the field's own offset.
+  size_t offset() const { return end_offset_ - input_.size(); }
 
   // kDataLoss after damage. The offset is in the message text only: where the message lies is not known here.
   const Status& status() const { return status_; }
 
  private:
-  size_t Offset() const { return end_offset_ - input_.size(); }
   bool TakeTag();
   bool TakeValue();
   bool TakeScalar();

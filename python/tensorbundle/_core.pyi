@@ -23,6 +23,16 @@ def crc32c_backend() -> str:
 def crc32c_backends() -> list[str]:
     """Names of the checksum backends that this processor supports, slowest first."""
 
+def fingerprint64(data: bytes) -> int:
+    """FarmHash's Fingerprint64."""
+
+def sort_map_entries(data: bytes, fields: Sequence[Sequence[tuple[int, int, bool]]], message: int) -> bytes:
+    """A serialized message with the entries of its maps in the order of their keys.
+
+    `fields` lists the fields of each type that lead to maps: number, position of the field's type in the list, and
+    whether it is a map's entry. `message` is the position of the type of the whole.
+    """
+
 @final
 class Entry:
     """What the index says of one tensor. Immutable; equal and hashed by value."""

@@ -42,7 +42,7 @@ def implementation():
 
 
 def same(ours, theirs) -> bool:
-    return convert.serialize(ours) == theirs.SerializeToString(deterministic=True)
+    return convert.serialize(ours) == convert.serialize(theirs)
 
 
 def placeholder(tensorflow, dtype, shape):

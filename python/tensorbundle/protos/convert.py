@@ -70,21 +70,21 @@ def read_file(message_class: Any, path: str) -> Any:
 
 
 def serialize(message: Any) -> bytes:
-    """The bytes of a message: maps in the order of their keys, so that equal messages are equal bytes.
+    """The bytes of a message, equal for equal messages, whatever the runtime: maps are in the order of their keys.
 
     Raises:
-        LimitError: They are 2 GiB or more, or messages nest too deep.
+        LimitError: They are 2 GiB or more, or messages nest more than 100 levels deep.
     """
-    from tensorbundle.protos import pool
+    from tensorbundle.protos import map_order, pool
 
     name = message.DESCRIPTOR.name
     try:
-        data: bytes = message.SerializeToString(deterministic=True)
+        data: bytes = message.SerializeToString()
     except (pool.runtime("message").EncodeError, RecursionError) as error:
         raise errors.LimitError(f"{name} can't be serialized: it is 2 GiB or more, or nests too deep") from error
     if len(data) > MOST_BYTES:
         raise errors.LimitError(f"{name} takes {len(data)} bytes, more than protobuf's {MOST_BYTES}")
-    return data
+    return map_order.sort_maps(message.DESCRIPTOR.full_name, data)
 
 
 def _check_size(size: int, where: str) -> None:

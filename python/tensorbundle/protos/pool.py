@@ -57,6 +57,11 @@ def names() -> list[str]:
     return sorted({item.name for file in _FILES for item in (*file.message_type, *file.enum_type)})
 
 
+def full_names() -> list[str]:
+    """Names with their packages of all messages that stand in no other."""
+    return [f"{file.package}.{message.name}" for file in _FILES for message in file.message_type]
+
+
 def find(name: str) -> Any:
     """The class of the message, or the wrapper of the enum, with this simple name.
 
@@ -79,4 +84,13 @@ def find(name: str) -> Any:
 def class_of(descriptor: Any) -> Any:
     """The class of the messages that a descriptor of this pool describes, always the same."""
     with _LOCK:
-        return _NEW_CLASS(descriptor)
+        return _class_of(descriptor)
+
+
+def _class_of(descriptor: Any) -> Any:
+    made = _NEW_CLASS(descriptor)
+    for nested in descriptor.nested_types:
+        # The runtime in Python leaves out what only generated code would name.
+        if not hasattr(made, nested.name) and not nested.GetOptions().map_entry:
+            setattr(made, nested.name, _class_of(nested))
+    return made
