@@ -21,6 +21,7 @@ ALLOWED = {
     "bundle": BELOW_BUNDLE | {"bundle"},
     "v1": BELOW_BUNDLE | {"io", "v1"},
     "checkpoint": BELOW_BUNDLE | {"io", "bundle", "v1", "checkpoint"},
+    "saved_model": BELOW_BUNDLE | {"io", "bundle", "v1", "checkpoint", "saved_model"},
     "bindings": {"public", "bindings", "python"},
 }
 # Headers with a suffix belong to a system or a processor. Only these files see them.

@@ -1,12 +1,14 @@
-// What opening a save of either format takes.
+// What opening a save of either format, or a SavedModel, takes.
 
 #ifndef TENSORBUNDLE_CHECKPOINT_OPENER_H_
 #define TENSORBUNDLE_CHECKPOINT_OPENER_H_
 
+#include <cerrno>
 #include <string>
 
 #include "tensorbundle/byte_source.h"
 #include "tensorbundle/checkpoint.h"
+#include "tensorbundle/status.h"
 
 namespace tensorbundle {
 
@@ -16,6 +18,13 @@ inline constexpr int kMaxOpeningAttempts = 100;
 inline SourceOpener OpenerFor(const OpenOptions& options) {
   if (options.opener) return options.opener;
   return [access = options.access](const std::string& path) { return OpenFile(path, access); };
+}
+
+// True if there is no such file, as far as its opener can tell.
+inline bool IsMissing(const Status& status) {
+  if (status.code() == StatusCode::kNotFound) return true;
+  const int error = status.system_error();
+  return status.code() == StatusCode::kIo && (error == ENOENT || error == ENOTDIR || error == EISDIR);
 }
 
 }  // namespace tensorbundle

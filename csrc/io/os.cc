@@ -173,6 +173,12 @@ Result<OpenedFile> OpenForReading(const std::string& path) {
   return OpenedFile{std::move(descriptor), identity};
 }
 
+Result<std::string> ResolveLinks(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> resolved(realpath(path.c_str(), nullptr), &std::free);
+  if (resolved == nullptr) return Status::FromErrno(errno, path, "resolve");
+  return std::string(resolved.get());
+}
+
 Status ReadAt(const Descriptor& file, const std::string& path, ByteRange range, uint8_t* destination) {
   const auto call = [&file](uint8_t* to, size_t length, uint64_t offset) {
     return static_cast<ptrdiff_t>(pread(file.number(), to, length, static_cast<off_t>(offset)));

@@ -58,6 +58,9 @@ struct OpenedFile {
 // other end of a pipe. kInvalidArgument for a path that no file can have.
 Result<OpenedFile> OpenForReading(const std::string& path);
 
+// The absolute path of what `path` leads to, with no link, "." or ".." in it. kIo if there is no such thing.
+Result<std::string> ResolveLinks(const std::string& path);
+
 // Fills `destination` with the bytes of `range`. kDataLoss if the file ends inside it: the range was inside when the
 // file was opened, so somebody truncated it.
 Status ReadAt(const Descriptor& file, const std::string& path, ByteRange range, uint8_t* destination);

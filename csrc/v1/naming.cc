@@ -9,7 +9,6 @@ namespace tensorbundle::v1 {
 namespace {
 
 constexpr size_t kDigits = 5;
-constexpr std::string_view kAnyNumber = R"(-?????-of-)";  // Raw: it would have a trigraph.
 
 }  // namespace
 
@@ -29,6 +28,21 @@ std::optional<std::vector<std::string>> ShardsOf(std::string_view path) {
                      std::string(digits));
   }
   return shards;
+}
+
+std::optional<std::string> PatternOf(std::string_view path) {
+  const size_t tail = kAnyNumber.size() + kDigits;
+  if (path.size() < tail) return std::nullopt;
+  const std::string_view name = path.substr(0, path.size() - tail);
+  const std::string_view number = path.substr(name.size() + 1, kDigits);
+  if (number.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  std::string pattern(name);
+  pattern += kAnyNumber;
+  pattern += path.substr(path.size() - kDigits);
+  std::string shard = pattern;
+  shard.replace(name.size() + 1, kDigits, number);
+  if (shard != path || !ShardsOf(pattern)) return std::nullopt;
+  return pattern;
 }
 
 }  // namespace tensorbundle::v1

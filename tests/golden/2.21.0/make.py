@@ -9,6 +9,7 @@ made anew: another version of TensorFlow gets a folder of its own.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import tempfile
@@ -284,6 +285,92 @@ def read_back(prefix: Path) -> Tensors:
     return {name.encode(): (kinds[name], array) for name, array in read.items()}
 
 
+def saved_model_golden(folder: Path) -> Golden:
+    with tempfile.TemporaryDirectory() as scratch:
+        vocabulary = Path(scratch) / "vocabulary.txt"
+        vocabulary.write_text("a\nb\n", encoding="ascii")
+        module = exported(vocabulary)
+        signatures = {"serving_default": module.scale, "shift": module.shift}
+        tf.saved_model.save(module, str(folder / "saved_model"), signatures=signatures)
+    # Its identifier is random.
+    (folder / "saved_model" / "fingerprint.pb").unlink()
+    again = tf.saved_model.load(str(folder / "saved_model"))
+    assert again.signatures["serving_default"](x=tf.constant([1.0, 2.0]))["y"].numpy().tolist() == [[4.0, -6.0]]
+    about = "A SavedModel of TensorFlow 2: two signatures, an asset, one variable under two paths, one of no signature."
+    return whole_model(folder, "saved_model", about)
+
+
+def exported(vocabulary: Path) -> Any:
+    """A module with nested variables, two functions and an asset."""
+    root = tf.Module(name="root")
+    root.layer = tf.Module(name="layer")
+    root.layer.kernel = tf.Variable([[1.0, -2.0], [1.5, -2.0]], name="dense/kernel")
+    root.shared = {"kernel": root.layer.kernel}
+    root.step = tf.Variable(7, dtype=tf.int64, name="step")
+    root.vocabulary = tf.saved_model.Asset(str(vocabulary))
+
+    @tf.function(input_signature=[tf.TensorSpec([2], tf.float32, name="x")])
+    def scale(x: Any) -> Any:
+        return {"y": tf.linalg.matmul(x[None, :], root.layer.kernel)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.int64, name="n")])
+    def shift(n: Any) -> Any:
+        return {"sum": n + root.step, "text": tf.strings.as_string(n)}
+
+    root.scale, root.shift = scale, shift
+    return root
+
+
+def saved_model_v1_golden(folder: Path) -> Golden:
+    v1 = tf.compat.v1
+    builder = v1.saved_model.Builder(str(folder.resolve() / "saved_model_v1"))
+    # The graph holds the path of the asset's source: a relative one is the same every time.
+    scratch = tempfile.TemporaryDirectory()
+    with scratch as directory, contextlib.chdir(directory), tf.Graph().as_default(), v1.Session() as session:
+        Path("words.txt").write_text("one\ntwo\n", encoding="ascii")
+        words = tf.constant("words.txt", name="words")
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, words)
+        kernel = v1.get_variable("kernel", initializer=np.arange(6, dtype="<f4").reshape(2, 3), use_resource=False)
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        y = tf.linalg.matmul(x, kernel, name="y")
+        session.run(v1.global_variables_initializer())
+        shared = {"saver": v1.train.Saver(), "strip_default_attrs": True, "clear_devices": True}
+        builder.add_meta_graph_and_variables(
+            *(session, ["serve", "gpu"], {"serving_default": predicting(x, y)}),
+            assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+            main_op=tf.group(v1.tables_initializer(), name="prepare"),
+            **shared,
+        )
+        sparse = v1.sparse_placeholder(tf.int64, name="sparse")
+        ragged = v1.ragged.placeholder(tf.float32, 1, name="ragged")
+        unranked = v1.placeholder(tf.string, None, name="unranked")
+        signature = v1.saved_model.build_signature_def(
+            inputs={
+                name: v1.saved_model.build_tensor_info(tensor) for name, tensor in {"s": sparse, "r": ragged}.items()
+            },
+            outputs={"u": v1.saved_model.build_tensor_info(unranked)},
+            method_name="composite",
+        )
+        builder.add_meta_graph(["train"], {"composite": signature}, **shared)
+    builder.save()
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.saved_model.load(session, ["gpu", "serve"], str(folder / "saved_model_v1"))
+        assert session.run("y:0", {"x:0": [[1.0, 1.0]]}).tolist() == [[3.0, 5.0, 7.0]]
+    about = "A SavedModel of TensorFlow 1: one meta graph with an asset and a main op, one with composite tensors."
+    return whole_model(folder, "saved_model_v1", about)
+
+
+def predicting(x: Any, y: Any) -> Any:
+    return tf.compat.v1.saved_model.predict_signature_def(inputs={"x": x}, outputs={"y": y})
+
+
+def whole_model(folder: Path, id: str, about: str) -> Golden:
+    """All files of a SavedModel, as the checkpoint of its variables."""
+    prefix = f"{id}/variables/variables"
+    files = [path.relative_to(folder).as_posix() for path in sorted((folder / id).rglob("*")) if path.is_file()]
+    return Golden(id, about, read_back(folder / prefix), prefix=prefix, files=files)
+
+
 def v1_goldens(folder: Path) -> Iterable[Golden]:
     tensors: Tensors = {}
     for dtype in V1_DTYPES:
@@ -314,6 +401,7 @@ def v1_goldens(folder: Path) -> Iterable[Golden]:
 MAKERS: tuple[Callable[[Path], Golden | Iterable[Golden]], ...] = (
     *(one_golden, empty_golden, dtypes_golden, strings_golden, variants_golden, names_golden, many_golden),
     *(sharded_golden, partitioned_golden, objects_golden, split_objects_golden, managed_goldens, v1_goldens),
+    *(saved_model_golden, saved_model_v1_golden),
 )
 
 
