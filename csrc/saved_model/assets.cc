@@ -16,10 +16,11 @@ Status Refused(std::string_view filename, const std::string& why) {
 }
 
 bool HasParentStep(std::string_view path) {
-  while (!path.empty()) {
+  for (bool more = true; more;) {
     const std::string_view step = path.substr(0, path.find('/'));
     if (step == "..") return true;
-    path.remove_prefix(step.size() + (step.size() < path.size() ? 1 : 0));
+    more = step.size() < path.size();
+    path.remove_prefix(step.size() + (more ? 1 : 0));
   }
   return false;
 }
@@ -27,10 +28,11 @@ bool HasParentStep(std::string_view path) {
 }  // namespace
 
 Status CheckAssetName(std::string_view filename) {
-  if (filename.empty()) return Refused(filename, "it has no name");
-  if (filename.find('\0') != std::string_view::npos) return Refused(filename, "its name has a NUL byte");
+  if (filename.find('\0') != std::string_view::npos) return Refused(filename, "its name has a NUL in it");
   if (filename.front() == '/') return Refused(filename, "its name is an absolute path");
-  if (HasParentStep(filename)) return Refused(filename, "its name leaves the directory of assets");
+  if (HasParentStep(filename)) return Refused(filename, "its name leads out of \"assets\"");
+  const std::string_view last = filename.substr(filename.rfind('/') + 1);
+  if (last.empty() || last == ".") return Refused(filename, "its name is that of no file");
   return Status();
 }
 
@@ -40,7 +42,7 @@ Status CheckAssetLinks(const std::string& export_dir, const std::string& filenam
   ASSIGN_OR_RETURN(const std::string directory, os::ResolveLinks(export_dir));
   const std::string assets = JoinPath(JoinPath(directory, kAssets), "");
   if (file->compare(0, assets.size(), assets) == 0) return Status();
-  return Refused(filename, "a link leads to " + Quote(*file) + ", outside of the directory of assets");
+  return Refused(filename, "a link leads out of \"assets\", to " + Quote(*file));
 }
 
 }  // namespace tensorbundle::saved_model

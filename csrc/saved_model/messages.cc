@@ -15,7 +15,7 @@ namespace {
 using wire::BytesTag;
 using wire::VarintTag;
 
-constexpr std::string_view kAssetFileType = "type.googleapis.com/tensorflow.AssetFileDef";
+constexpr std::string_view kAssetFileType = "tensorflow.AssetFileDef";
 
 // Level of a TensorInfo of a signature: SavedModel, MetaGraphDef, an entry, SignatureDef and an entry are around it.
 constexpr int kArgumentLevel = 6;
@@ -193,7 +193,8 @@ Status ParseAssetFile(const Buffer& file, const wire::Field& message, std::vecto
 // Any: 1 type_url, 2 value.
 Status ParseAnyAsset(const Buffer& file, const wire::Field& message, std::vector<AssetFile>* assets) {
   ASSIGN_OR_RETURN(const MapEntry any, ParseMapEntry(message));
-  if (any.key != kAssetFileType) {
+  // The type is what follows the last slash of its URL.
+  if (std::string_view(any.key).substr(any.key.rfind('/') + 1) != kAssetFileType) {
     return Status(StatusCode::kDataLoss, "byte " + std::to_string(message.offset) + ": an asset is of type " +
                                              Quote(any.key) + ", where " + Quote(kAssetFileType) + " is expected");
   }

@@ -30,8 +30,8 @@ Result<std::shared_ptr<const ByteSource>> OpenFileToRead(const std::string& path
   return options.opener ? options.opener(path) : OpenFile(path, FileAccess::kRead);
 }
 
-// Why there is no binary file: there may be one of another form.
-Status WhyMissing(const std::string& export_dir, const OpenOptions& options, Status missing) {
+// kUnimplemented if there is a model in another form.
+Status RefuseOtherForms(const std::string& export_dir, const OpenOptions& options) {
   const std::string text = JoinPath(export_dir, saved_model::kTextFile);
   if (OpenFileToRead(text, options).ok()) {
     return Status(
@@ -46,12 +46,12 @@ Status WhyMissing(const std::string& export_dir, const OpenOptions& options, Sta
                   "a SavedModel in chunks is not read here, nor by TensorFlow: export it anew")
         .WithPath(chunked);
   }
-  return missing;
+  return Status();
 }
 
 Result<Buffer> ReadModelFile(const std::string& export_dir, const std::string& path, const OpenOptions& options) {
   auto opened = OpenFileToRead(path, options);
-  if (!opened.ok() && IsMissing(opened.status())) return WhyMissing(export_dir, options, std::move(opened).status());
+  if (!opened.ok() && IsMissing(opened.status())) RETURN_IF_ERROR(RefuseOtherForms(export_dir, options));
   ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, std::move(opened));
   const uint64_t size = source->size_bytes();
   if (size > kMaxMessageBytes) {
@@ -77,8 +77,7 @@ std::string ShowTags(const Tags& tags) {
 }
 
 std::string ShowAllTags(const std::vector<Tags>& all) {
-  if (all.empty()) return "the file has no meta graphs";
-  std::string shown = "there are ";
+  std::string shown = all.empty() ? "none" : "";
   for (size_t i = 0; i < all.size() && i < kMaxListed; ++i) shown += (i == 0 ? "" : ", ") + ShowTags(all[i]);
   if (all.size() > kMaxListed) shown += " and " + std::to_string(all.size() - kMaxListed) + " more";
   return shown;
@@ -86,23 +85,39 @@ std::string ShowAllTags(const std::vector<Tags>& all) {
 
 // The position of the first meta graph that has exactly `tags`; without any, of the only one.
 Result<size_t> Choose(const std::vector<Tags>& all, const Tags* tags) {
+  if (tags == nullptr && all.size() == 1) return size_t{0};
   if (tags == nullptr) {
-    if (all.size() == 1) return size_t{0};
-    return Status(StatusCode::kNotFound,
-                  "no tags were given, and there is not exactly one meta graph: " + ShowAllTags(all));
+    return Status(StatusCode::kNotFound, "it has " + std::to_string(all.size()) +
+                                             " MetaGraphDefs: tags must say which; available: " + ShowAllTags(all));
   }
   const Tags wanted = AsSet(*tags);
   for (size_t i = 0; i < all.size(); ++i) {
     if (AsSet(all[i]) == wanted) return i;
   }
-  return Status(StatusCode::kNotFound,
-                "no meta graph has exactly the tags " + ShowTags(wanted) + ": " + ShowAllTags(all));
+  return Status(StatusCode::kNotFound, "MetaGraphDef associated with tags " + ShowTags(wanted) +
+                                           " could not be found; available: " + ShowAllTags(all));
+}
+
+constexpr std::string_view kInitOp = "__saved_model_init_op";
+
+Result<std::optional<std::string>> OutputOf(const Signature& signature) {
+  const auto output = signature.outputs.find(kInitOp);
+  if (output != signature.outputs.end()) return std::make_optional(output->second.name);
+  return Status(StatusCode::kDataLoss, "the signature " + Quote(kInitOp) + " has no output of that name");
 }
 
 Result<std::optional<std::string>> OnlyNode(const std::vector<std::string>& nodes, const char* collection) {
   if (nodes.size() == 1) return std::make_optional(nodes.front());
-  return Status(StatusCode::kDataLoss, "collection " + Quote(collection) + " has " + std::to_string(nodes.size()) +
-                                           " operations, where exactly one initializes a model");
+  return Status(StatusCode::kDataLoss, "Expected exactly one SavedModel init op: the collection " + Quote(collection) +
+                                           " has " + std::to_string(nodes.size()));
+}
+
+Result<std::optional<std::string>> FindMainOp(const saved_model::MetaGraph& graph) {
+  const auto signature = graph.signatures.find(kInitOp);
+  if (signature != graph.signatures.end()) return OutputOf(signature->second);
+  if (graph.saved_model_main_op) return OnlyNode(*graph.saved_model_main_op, "saved_model_main_op");
+  if (graph.legacy_init_op) return OnlyNode(*graph.legacy_init_op, "legacy_init_op");
+  return std::optional<std::string>();
 }
 
 // The keys in `checkpoint` of all variables of this name. What it is a path of comes first.
@@ -113,6 +128,23 @@ std::vector<std::string> KeysOf(const VariableNames& names, std::string_view nam
   std::vector<std::string> keys = names.KeysOfFullName(std::string(name));
   keys.erase(std::stable_partition(keys.begin(), keys.end(), is_stored), keys.end());
   return keys;
+}
+
+// What a graph of TensorFlow 1 calls a variable, from what it calls the tensor of its value.
+std::string_view WithoutPort(std::string_view name) {
+  constexpr std::string_view kPort = ":0";
+  const bool has_port = name.size() >= kPort.size() && name.substr(name.size() - kPort.size()) == kPort;
+  return has_port ? name.substr(0, name.size() - kPort.size()) : name;
+}
+
+Status NoVariable(std::string_view name) {
+  return Status(StatusCode::kNotFound, "no variable is called " + Quote(name) + ", by key, path or full name");
+}
+
+Status SeveralVariables(std::string_view name, const std::vector<std::string>& keys) {
+  return Status(StatusCode::kNotFound, Quote(name) + " is what " + std::to_string(keys.size()) +
+                                           " variables are called: their keys are " + Quote(keys[0]) + ", " +
+                                           Quote(keys[1]) + (keys.size() > 2 ? ", ..." : ""));
 }
 
 }  // namespace
@@ -127,7 +159,7 @@ class SavedModel::Rep {
   std::string export_dir;
   std::string path;
   bool is_local = false;
-  std::vector<Tags> all_tags;
+  std::vector<Tags> tag_sets;
   size_t chosen = 0;
   Buffer bytes;  // Of the meta graph.
   saved_model::MetaGraph graph;
@@ -155,8 +187,8 @@ Result<SavedModel> SavedModel::Rep::Open(const std::string& export_dir, const Ta
 
 Status SavedModel::Rep::Parse(const Buffer& file, const Tags* tags) {
   ASSIGN_OR_RETURN(std::vector<TaggedGraph> graphs, saved_model::ParseSavedModel(file.view()));
-  for (TaggedGraph& each : graphs) all_tags.push_back(std::move(each.tags));
-  ASSIGN_OR_RETURN(chosen, Choose(all_tags, tags));
+  for (TaggedGraph& each : graphs) tag_sets.push_back(std::move(each.tags));
+  ASSIGN_OR_RETURN(chosen, Choose(tag_sets, tags));
   const wire::Field& message = graphs[chosen].message;
   ASSIGN_OR_RETURN(graph, saved_model::ParseMetaGraph(file, message));
   bytes = file.Slice(message.offset, message.bytes.size());
@@ -189,8 +221,8 @@ Result<SavedModel> SavedModel::OpenOnly(const std::string& export_dir, const Ope
 }
 
 const std::string& SavedModel::export_dir() const { return rep_->export_dir; }
-const std::vector<Tags>& SavedModel::all_tags() const { return rep_->all_tags; }
-const Tags& SavedModel::tags() const { return rep_->all_tags[rep_->chosen]; }
+const std::vector<Tags>& SavedModel::tag_sets() const { return rep_->tag_sets; }
+const Tags& SavedModel::tags() const { return rep_->tag_sets[rep_->chosen]; }
 const std::map<std::string, Signature, std::less<>>& SavedModel::signatures() const { return rep_->graph.signatures; }
 Buffer SavedModel::meta_graph() const { return rep_->bytes; }
 Buffer SavedModel::graph_def() const { return rep_->graph.graph_def; }
@@ -214,16 +246,8 @@ Result<std::vector<Asset>> SavedModel::Assets() const {
   return assets;
 }
 
-Result<std::optional<std::string>> SavedModel::InitOp() const {
-  constexpr std::string_view kInitOp = "__saved_model_init_op";
-  if (const Signature* const signature = FindSignature(kInitOp)) {
-    const auto output = signature->outputs.find(kInitOp);
-    if (output != signature->outputs.end()) return std::make_optional(output->second.name);
-  }
-  const saved_model::MetaGraph& graph = rep_->graph;
-  auto op = graph.saved_model_main_op ? OnlyNode(*graph.saved_model_main_op, "saved_model_main_op")
-            : graph.legacy_init_op    ? OnlyNode(*graph.legacy_init_op, "legacy_init_op")
-                                      : std::optional<std::string>();
+Result<std::optional<std::string>> SavedModel::MainOp() const {
+  auto op = FindMainOp(rep_->graph);
   return op.ok() ? op : std::move(op).status().WithPath(rep_->path);
 }
 
@@ -232,19 +256,15 @@ Result<Checkpoint> SavedModel::Variables() const { return rep_->variables; }
 Result<std::string> SavedModel::VariableKey(std::string_view name) const {
   if (!rep_->variables.ok()) return rep_->variables.status();
   const Checkpoint& checkpoint = *rep_->variables;
-  if (checkpoint.Find(name) != nullptr) return std::string(name);
-  ASSIGN_OR_RETURN(const VariableNames* const names, rep_->Names());
   std::vector<std::string> keys;
-  if (names != nullptr) keys = KeysOf(*names, name, checkpoint);
-  if (keys.size() == 1) return keys.front();
-  if (keys.empty()) {
-    return Status(StatusCode::kNotFound, "no variable is called " + Quote(name) + ", by key, path or full name")
-        .WithPath(checkpoint.prefix());
+  for (const std::string_view candidate : {name, WithoutPort(name)}) {
+    if (checkpoint.Find(candidate) != nullptr) return std::string(candidate);
+    ASSIGN_OR_RETURN(const VariableNames* const names, rep_->Names());
+    if (names != nullptr) keys = KeysOf(*names, candidate, checkpoint);
+    if (!keys.empty()) break;
   }
-  return Status(StatusCode::kInvalidArgument, Quote(name) + " is the full name of " + std::to_string(keys.size()) +
-                                                  " variables, stored as " + Quote(keys[0]) + ", " + Quote(keys[1]) +
-                                                  (keys.size() > 2 ? ", ..." : "") + ": give a key or a path")
-      .WithPath(checkpoint.prefix());
+  if (keys.size() == 1) return keys.front();
+  return (keys.empty() ? NoVariable(name) : SeveralVariables(name, keys)).WithPath(checkpoint.prefix());
 }
 
 Result<Tensor> SavedModel::Variable(std::string_view name, const ReadOptions& options) const {

@@ -1,5 +1,6 @@
 #include "saved_model/variable_names.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <unordered_map>
 
@@ -7,7 +8,6 @@ namespace tensorbundle::saved_model {
 namespace {
 
 constexpr std::string_view kSlotMark = "/.OPTIMIZER_SLOT/";
-constexpr std::string_view kVariable = "VARIABLE_VALUE";
 
 // True if `step`, a part of a path, stands for what is called `name`. Only names that are escaped have a "." there.
 bool IsStepTo(std::string_view step, const std::string& name) {
@@ -65,10 +65,8 @@ void VariableNames::AddNamesOf(const std::vector<SavedObject>& objects) {
 }
 
 std::optional<std::string> VariableNames::KeyOfNode(int32_t node) const {
-  for (const ObjectGraph::Attribute& attribute : At(node).attributes) {
-    if (attribute.name == kVariable) return attribute.checkpoint_key;
-  }
-  return std::nullopt;
+  const std::vector<ObjectGraph::Attribute>& values = At(node).attributes;
+  return values.size() == 1 ? std::make_optional(values.front().checkpoint_key) : std::nullopt;
 }
 
 std::optional<std::string> VariableNames::KeyOfPath(std::string_view path) const {
@@ -81,14 +79,14 @@ std::optional<std::string> VariableNames::KeyOfPath(std::string_view path) const
 
 std::optional<int32_t> VariableNames::FollowChildren(std::string_view path) const {
   int32_t node = 0;
-  while (!path.empty()) {
+  for (bool more = !path.empty(); more;) {
     const std::string_view step = path.substr(0, path.find('/'));
-    path.remove_prefix(step.size() < path.size() ? step.size() + 1 : path.size());
-    const ObjectGraph::Child* next = nullptr;
-    for (const ObjectGraph::Child& child : At(node).children) {
-      if (IsStepTo(step, child.name)) next = &child;
-    }
-    if (next == nullptr) return std::nullopt;
+    more = step.size() < path.size();
+    path.remove_prefix(step.size() + (more ? 1 : 0));
+    const std::vector<ObjectGraph::Child>& children = At(node).children;
+    const auto next = std::find_if(children.begin(), children.end(),
+                                   [step](const ObjectGraph::Child& child) { return IsStepTo(step, child.name); });
+    if (next == children.end()) return std::nullopt;
     node = next->node;
   }
   return node;

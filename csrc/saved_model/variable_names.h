@@ -24,8 +24,9 @@ class VariableNames {
   // that lead to them from the root: their numbers need not agree.
   VariableNames(ObjectGraph stored, const std::vector<SavedObject>& objects);
 
-  // The key of the variable that `path` leads to, step by step, each escaped as in a key; or of a slot, whose path is
-  // "<path of the variable>/.OPTIMIZER_SLOT/<path of the optimizer>/<name of the slot>". nullopt if it leads to none.
+  // The key of the only value of the object that `path` leads to, step by step, each escaped as in a key. That of a
+  // slot is "<path of the variable>/.OPTIMIZER_SLOT/<path of the optimizer>/<name of the slot>". nullopt if there is
+  // none.
   std::optional<std::string> KeyOfPath(std::string_view path) const;
   // The keys of all variables that a graph calls `name`.
   std::vector<std::string> KeysOfFullName(const std::string& name) const;

@@ -84,7 +84,7 @@ class TENSORBUNDLE_EXPORT SavedModel {
 
   const std::string& export_dir() const;
   // The tags of every meta graph in the file, in its order, and those of this one.
-  const std::vector<Tags>& all_tags() const;
+  const std::vector<Tags>& tag_sets() const;
   const Tags& tags() const;
 
   // By their keys; "__saved_model_init_op" is among them if the model has it. Null if there is none of that key.
@@ -93,20 +93,20 @@ class TENSORBUNDLE_EXPORT SavedModel {
 
   // What the model's initialization is to be fed, in the order of the file.
   //
-  // kDataLoss if a name is absolute, empty, has a ".." or a NUL byte, or leads out of the model's assets directory by a
-  // link. (Links are looked at in local files only: not if the options have an opener.)
+  // kDataLoss if a name is absolute or empty, has a ".." or a NUL byte, or leads out of the model's assets directory by
+  // a link. (Links are looked at in local files only: not if the options have an opener.)
   Result<std::vector<Asset>> Assets() const;
-  // The operation that initializes the model; nullopt if there is none. kDataLoss if there are several.
-  Result<std::optional<std::string>> InitOp() const;
+  // The operation to run once variables are restored; nullopt if there is none. kDataLoss if there are several.
+  Result<std::optional<std::string>> MainOp() const;
 
   // The checkpoint of the model's variables, which all its meta graphs share. It may be sharded, or of the V1 format,
   // as the earliest models have it. kNotFound if the model has none.
   Result<Checkpoint> Variables() const;
-  // The checkpoint's key of the variable of this name, which is a key, the path of names that lead to it in the program
-  // ("encoder/layer_0/kernel"; any of them, and slots as ObjectPaths names them), or what a graph calls it. What it is
-  // a key of comes first, and then what it is a path of.
+  // The checkpoint's key of the variable of this name, which is a key; or a path of attributes that leads to it
+  // ("encoder/layer_0/kernel"; any of these, and for slots as ObjectPaths has them); or, with or without ":0", its name
+  // in a graph of TensorFlow 1. What comes first here is looked for first.
   //
-  // kNotFound if there is none; kInvalidArgument if it is what the graph calls several.
+  // kNotFound if there is none, or several have this name.
   Result<std::string> VariableKey(std::string_view name) const;
   // Its value, as Checkpoint::Read gives it.
   Result<Tensor> Variable(std::string_view name, const ReadOptions& options = {}) const;
