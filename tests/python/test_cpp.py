@@ -5,20 +5,26 @@ The fuzz targets' seeds are replayed on the way. The C++ unit tests need GoogleT
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from support import golden, hashing
+from support import corpus, golden, hashing
+from support.wire import parse_fields
 
 import tensorbundle as tb
 from tensorbundle import _core
+from tensorbundle.protos import convert, messages
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ["index", "slice", "snappy", "string_tensor", "table", "wire"]
+TARGETS = ["index", "saved_model", "slice", "snappy", "string_tensor", "table", "wire"]
+
+GOLDEN_MODELS = ["saved_model", "saved_model_v1"]
 
 pytestmark = pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is not installed")
 
@@ -103,6 +109,115 @@ def test_an_outside_project_sees_what_is_wrong(print_checkpoint, tmp_path):
     done = subprocess.run([print_checkpoint, tmp_path / "none"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert str(tmp_path / "none.index") in done.stderr
+
+
+@pytest.fixture(scope="module")
+def print_saved_model(consumer) -> Path:
+    return consumer / "print_saved_model"
+
+
+def models() -> list[Any]:
+    """Every golden SavedModel and every binary one of the corpus."""
+    found = [(f"golden/{name}", golden.checkpoint(f"2.21.0/{name}").folder / name) for name in GOLDEN_MODELS]
+    for sample in corpus.samples():
+        described = [each for each in sample.manifest["saved_models"] if "saved_model.pb" in each["files"]]
+        found += [(f"{sample.name}/{each['dir']}", sample.directory / each["dir"]) for each in described]
+    return [pytest.param(directory, id=id) for id, directory in found]
+
+
+def info_of(info: Any) -> dict[str, Any]:
+    dimensions = [dimension.size for dimension in info.tensor_shape.dim]
+    found = {"dtype": info.dtype, "shape": None if info.tensor_shape.unknown_rank else dimensions}
+    encoding = info.WhichOneof("encoding")
+    if encoding == "name":
+        return found | {"name": info.name}
+    if encoding == "coo_sparse":
+        sparse = info.coo_sparse
+        names = [sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name]
+        return found | {"coo_sparse": names}
+    if encoding == "composite_tensor":
+        composite = info.composite_tensor
+        components = [info_of(component) for component in composite.components]
+        return found | {"components": components, "type_spec": crc_of(composite.type_spec)}
+    return found
+
+
+def crc_of(message: Any) -> int:
+    return _core.crc32c(convert.serialize(message))
+
+
+def signature_of(signature: Any) -> dict[str, Any]:
+    return {
+        "method_name": signature.method_name,
+        "inputs": {name: info_of(info) for name, info in signature.inputs.items()},
+        "outputs": {name: info_of(info) for name, info in signature.outputs.items()},
+        "defaults": {name: crc_of(value) for name, value in signature.defaults.items()},
+    }
+
+
+def assets_of(meta_graph: Any, directory: Path) -> list[list[str]]:
+    files = list(meta_graph.asset_file_def)
+    if not files:
+        collected = meta_graph.collection_def["saved_model_assets"].any_list.value
+        files = [messages.AssetFileDef.FromString(value.value) for value in collected]
+    return [[file.tensor_info.name, f"{directory}/assets/{file.filename}"] for file in files]
+
+
+def main_op_of(meta_graph: Any) -> str | None:
+    key = "__saved_model_init_op"
+    if key in meta_graph.signature_def:
+        return meta_graph.signature_def[key].outputs[key].name
+    collections = [
+        meta_graph.collection_def[name].node_list.value for name in ("saved_model_main_op", "legacy_init_op")
+    ]
+    return next((nodes[0] for nodes in collections if nodes), None)
+
+
+def variables_of(directory: Path) -> dict[str, int | None] | None:
+    """The checksum of every variable; that of no bytes for strings, None for what can't be read."""
+    try:
+        opened = tb.open(directory)
+    except FileNotFoundError:
+        return None
+    found: dict[str, int | None] = {}
+    with opened as ckpt:
+        for key in ckpt:
+            try:
+                found[key] = 0 if ckpt[key].dtype == object else _core.crc32c(ckpt[key].tobytes())
+            except tb.errors.TensorBundleError:
+                found[key] = None
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::tensorbundle.errors.DamageWarning")
+@pytest.mark.parametrize("directory", models())
+def test_both_readers_agree_on_a_saved_model(print_saved_model, directory):
+    data = (directory / "saved_model.pb").read_bytes()
+    model = convert.parse(messages.SavedModel, data, "model")
+    tag_sets = [list(meta_graph.meta_info_def.tags) for meta_graph in model.meta_graphs]
+    stored = [value for number, value in parse_fields(data) if number == 2]
+    for meta_graph, tags, raw in zip(model.meta_graphs, tag_sets, stored, strict=True):
+        graph_def = next(value for number, value in parse_fields(raw) if number == 2)
+        assert json.loads(run(print_saved_model, directory, *reversed(tags))) == {
+            "tag_sets": tag_sets,
+            "tags": tags,
+            "signatures": {key: signature_of(value) for key, value in meta_graph.signature_def.items()},
+            "assets": assets_of(meta_graph, directory),
+            "main_op": main_op_of(meta_graph),
+            "graph_def": _core.crc32c(graph_def),
+            "meta_graph": _core.crc32c(raw),
+            "variables": variables_of(directory),
+        }
+
+
+def test_an_outside_project_sees_what_tags_there_are(print_saved_model):
+    directory = golden.checkpoint("2.21.0/saved_model_v1").folder / "saved_model_v1"
+    done = subprocess.run([print_saved_model, directory, "gpu"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f'{directory}/saved_model.pb: MetaGraphDef associated with tags {{"gpu"}} could not be found; '
+        f'available: {{"serve", "gpu"}}, {{"train"}}\n'
+    )
 
 
 def test_installed_headers_need_nothing_internal(built, tmp_path):

@@ -40,6 +40,7 @@ def test_tree_has_no_wrong_include():
         ("slices/slice.cc", '"wire/reader.h"'),
         ("bundle/index.cc", '"io/os.h"'),
         ("checkpoint/checkpoint.cc", '"bindings/gil.h"'),
+        ("checkpoint/checkpoint.cc", '"saved_model/messages.h"'),
         ("include/tensorbundle/status.h", '"util/checked.h"'),  # installed headers need nothing of ours
         ("bindings/module.cc", '"bundle/index.h"'),  # bindings are users like any other
         ("checkpoint/checkpoint.cc", "<Python.h>"),

@@ -39,10 +39,12 @@ struct TensorInfo {
   // -1 where a dimension is not known, nullopt where the rank is not.
   std::optional<std::vector<int64_t>> shape = std::vector<int64_t>();
 
-  std::string name;              // kDense: "node:port".
-  std::string values_name;       // kCooSparse: the tensors that make up a SparseTensor.
-  std::string indices_name;      //
-  std::string dense_shape_name;  //
+  // kDense: "node:port".
+  std::string name;
+  // kCooSparse: the tensors that make up a SparseTensor.
+  std::string values_name;
+  std::string indices_name;
+  std::string dense_shape_name;
   // kComposite: the tensors that make up, for instance, a RaggedTensor, and what puts them together: a serialized
   // TypeSpecProto.
   std::vector<TensorInfo> components;

@@ -111,6 +111,18 @@ TEST(OpenForReading, RefusesAPathThatTheSystemWouldCutShort) {
   EXPECT_EQ(status.message(), path + ": a path may not contain a NUL byte");
 }
 
+TEST(ResolveLinks, LeadsToWhatIsBehindThem) {
+  const TemporaryDirectory directory;
+  const std::string real = std::filesystem::canonical(directory.Write("real", "")).string();
+  std::filesystem::create_symlink("real", directory.File("link"));
+  std::filesystem::create_symlink("./link", directory.File("longer"));
+  EXPECT_EQ(*ResolveLinks(directory.File("longer")), real);
+  EXPECT_EQ(*ResolveLinks(directory.path() + "/./real"), real);
+  const Status status = ResolveLinks(directory.File("none")).status();
+  EXPECT_EQ(status.system_error(), ENOENT);
+  EXPECT_EQ(status.message(), "resolve " + directory.File("none") + ": No such file or directory");
+}
+
 TEST(Descriptor, IsClosedOnceByItsLastHolder) {
   const int number = open("/dev/null", O_RDONLY);
   ASSERT_GE(number, 0);
