@@ -23,7 +23,7 @@ using saved_model::VariableNames;
 using Tags = SavedModel::Tags;
 
 constexpr uint64_t kMaxMessageBytes = (uint64_t{1} << 31) - 1;
-constexpr size_t kMaxListed = 10;  // Sets of tags in a message.
+constexpr size_t kMaxListed = 10;  // Tags of a set, and sets, in a message.
 
 // The file is read, never mapped, as the index of a checkpoint is: it stays as it is whatever happens to it.
 Result<std::shared_ptr<const ByteSource>> OpenFileToRead(const std::string& path, const OpenOptions& options) {
@@ -72,8 +72,8 @@ Tags AsSet(Tags tags) {
 
 std::string ShowTags(const Tags& tags) {
   std::string shown;
-  for (const std::string& tag : tags) shown += (shown.empty() ? "" : ", ") + Quote(tag);
-  return "{" + shown + "}";
+  for (size_t i = 0; i < tags.size() && i < kMaxListed; ++i) shown += (i == 0 ? "" : ", ") + Quote(tags[i]);
+  return "{" + shown + (tags.size() > kMaxListed ? ", ...}" : "}");
 }
 
 std::string ShowAllTags(const std::vector<Tags>& all) {

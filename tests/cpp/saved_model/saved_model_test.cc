@@ -140,6 +140,11 @@ TEST(SavedModel, ListsAtMostTenSetsOfTags) {
   EXPECT_EQ(message.substr(message.size() - 16), "{\"j\"} and 2 more");
 }
 
+TEST(SavedModel, ListsAtMostTenTagsOfASet) {
+  const std::string message = OpenError(MetaGraphPart(Tags(11, "a")), {"x"}).message();
+  EXPECT_EQ(message.substr(message.size() - 16), "\"a\", \"a\", ...}");
+}
+
 TEST(SavedModel, TheOnlyOneIsExactlyOne) {
   const auto error = [](const std::string& file) {
     const Status status = SavedModel::OpenOnly("m", ServeModel(file)).status();
