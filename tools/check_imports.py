@@ -60,10 +60,12 @@ ALLOWED: dict[str, set[str]] = {
         "inputs",
         "locks",
         "numpy",
+        "objects",
         "paths",
         "protos",
         "selection",
         "train",
+        "writer",
     },
     "cli": {"click", "errors", "numpy", "public", "rich", "saved_model", "train"},
     "__init__": set(),  # Names are looked up when they are asked for.

@@ -17,6 +17,7 @@ __all__ = [
     "NotFoundError",
     "OpError",
     "OutOfRangeError",
+    "ReservedKeyError",
     "TagsNotFoundError",
     "TensorBundleError",
     "UnimplementedError",
@@ -106,6 +107,10 @@ class BuilderError(TensorBundleError, AssertionError):
     """A SavedModel builder refuses what it was asked for."""
 
     error_code = 9  # FAILED_PRECONDITION
+
+
+class ReservedKeyError(BuilderError, KeyError):
+    """A key of a SavedModel that only its builder may use. TensorFlow raises ``KeyError``."""
 
 
 class InternalError(TensorBundleError, RuntimeError):

@@ -7,6 +7,12 @@ import errno
 import os
 import secrets
 import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_COPY_BYTES = 1 << 20
 
 
 def is_file(path: str) -> bool:
@@ -49,6 +55,24 @@ def relative(path: str, directory: str) -> str | None:
     return None if not inside or ".." in inside.split(os.sep) else inside
 
 
+def make_directories(path: str, *, durable: bool) -> list[str]:
+    """Makes a directory, and those above it that are missing.
+
+    Returns:
+        What was made, the lowest one first.
+    """
+    made = []
+    above = absolute(path)
+    while not is_directory(above) and os.path.dirname(above) != above:
+        made.append(above)
+        above = os.path.dirname(above)
+    os.makedirs(path, exist_ok=True)
+    if durable:
+        for directory in reversed(made):
+            sync_directory(os.path.dirname(directory))
+    return made
+
+
 def replace(path: str, content: bytes, *, durable: bool) -> None:
     """Puts a file in place of what is at ``path``: there is the old content or the new one at any moment.
 
@@ -60,10 +84,24 @@ def replace(path: str, content: bytes, *, durable: bool) -> None:
     Raises:
         OSError: It can't be written. What was there is there still.
     """
+    with _replacing(path, durable) as descriptor:
+        _write_all(descriptor, content)
+
+
+def copy(source: str, path: str, *, durable: bool) -> None:
+    """Puts a copy of a file in place of what is at ``path``, as :func:`replace` does."""
+    with open(source, "rb") as file, _replacing(path, durable) as descriptor:
+        while block := file.read(_COPY_BYTES):
+            _write_all(descriptor, block)
+
+
+@contextlib.contextmanager
+def _replacing(path: str, durable: bool) -> Iterator[int]:
+    """The descriptor of a new file, which has the name when the block ends, and is gone if that raises."""
     temporary = f"{path}.tmp{secrets.token_hex(16)}"  # As TensorFlow names its own.
     try:
         with open(temporary, "xb", buffering=0) as file:
-            _write_all(file.fileno(), content)
+            yield file.fileno()
             if durable:
                 _sync(file.fileno())
         os.replace(temporary, path)

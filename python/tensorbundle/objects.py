@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Slots: TypeAlias = Mapping[str, Mapping[str, Mapping[str, ArrayLike]]]
 
-_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+#: Name of the tensor that records the objects.
+GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _COUNTER = "save_counter"
 
 
@@ -60,10 +61,17 @@ def save_objects(
         >>> tb.save_objects("run/ckpt-1", {"model": {"kernel": kernel, "bias": bias}, "step": np.int64(100)})
         >>> tf.train.Checkpoint(model=model, step=step).restore("run/ckpt-1").assert_consumed()
     """
+    return save(prefix, object_tensors(tree, slots=slots, save_counter=save_counter), **as_save)
+
+
+def object_tensors(
+    tree: Mapping[str, Any], *, slots: Slots | None = None, save_counter: int | None = 1
+) -> dict[str, Any]:
+    """The tensors by their keys that :func:`save_objects` saves, the record of the objects last."""
     builder = _Builder(tree, save_counter)
     for optimizer, by_name in (slots or {}).items():
         builder.add_slots(optimizer, by_name)
-    return save(prefix, {**builder.tensors, _GRAPH_KEY: builder.record()}, **as_save)
+    return {**builder.tensors, GRAPH_KEY: builder.record()}
 
 
 @dataclasses.dataclass

@@ -132,6 +132,16 @@ assert_type(tb.train.checkpoint_exists("run/ckpt"), bool)
 with tb.train.as_tensorflow():
     pass
 
+# Building SavedModels.
+builder = tb.saved_model.Builder("export/1", durable=False, shards=2)
+builder.add_meta_graph_and_variables(
+    b"", {"w": out}, ["serve"], None, {"path:0": "file"}, "init", strip_default_attrs=True
+)
+builder.add_meta_graph(b"", {"serve", "gpu"}, clear_devices=True)
+assert_type(builder.save(as_text=True), str)
+assert_type(tb.saved_model.save_variables("export/2", {"dense": {"w": [1.0]}}, tags=["serve"]), str)
+assert_type(tb.saved_model.simple_save("export/3", b"", ckpt, {}, {}), str)
+
 # Errors.
 try:
     ckpt["w"]

@@ -11,6 +11,7 @@ Importing this package imports nothing else: protobuf comes with the first messa
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tensorbundle.saved_model import constants, serving, signature_constants, tag_constants
+    from tensorbundle.saved_model.builder import Builder, SavedModelBuilder
     from tensorbundle.saved_model.loader import SavedModel, load
     from tensorbundle.saved_model.records import contains_saved_model
     from tensorbundle.saved_model.signatures import (
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
         predict_signature_def,
         regression_signature_def,
     )
+    from tensorbundle.saved_model.simple import save_variables, simple_save
 
 __all__ = [
+    "Builder",
     "SavedModel",
+    "SavedModelBuilder",
     "build_composite_tensor_info",
     "build_signature_def",
     "build_sparse_tensor_info",
@@ -37,8 +41,10 @@ __all__ = [
     "load",
     "predict_signature_def",
     "regression_signature_def",
+    "save_variables",
     "serving",
     "signature_constants",
+    "simple_save",
     "tag_constants",
 ]
 
