@@ -48,8 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "edits": {"_core", "callers", "paths"},
     "manager": {"callers", "checkpoint", "files", "state", "writer"},
     "protos": {"_core", "errors"},
-    "saved_model": {"_core", "dtypes", "errors", "inputs", "numpy", "protos", "train"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
+    "saved_model": {"_core", "dtypes", "errors", "inputs", "numpy", "protos", "train"},
     "cli": {"click", "errors", "numpy", "public", "rich", "saved_model", "train"},
     "__init__": set(),  # Names are looked up when they are asked for.
 }
