@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 
 
@@ -60,6 +59,8 @@ def replace(path: str, content: bytes, *, durable: bool) -> None:
     Raises:
         OSError: It can't be written. What was there is there still.
     """
+    import secrets  # Which takes longer to import than all else here.
+
     temporary = f"{path}.tmp{secrets.token_hex(16)}"  # As TensorFlow names its own.
     try:
         with open(temporary, "xb", buffering=0) as file:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
 import click
 
 import tensorbundle
-from tensorbundle.cli import demo, inspect_checkpoint, ls, serving, verify
 from tensorbundle.cli.output import printable
+
+# Command -> the module that has it, which is imported when it is called: some import much.
+_COMMANDS = {
+    "demo": "demo",
+    "inspect-checkpoint": "inspect_checkpoint",
+    "ls": "ls",
+    "saved-model": "saved_model",
+    "serving": "serving",
+    "verify": "verify",
+}
 
 
 class _Commands(click.Group):
     """Turns the library's errors into one line on stderr and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_COMMANDS})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return super().get_command(ctx, name)
+        command: click.Command = importlib.import_module(f"tensorbundle.cli.{_COMMANDS[name]}").command
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -62,10 +81,3 @@ def app() -> None:
 
     Exit codes: 0 sound, 1 findings, 2 wrong use or wrong path, 3 damaged, 130 interrupted.
     """
-
-
-app.add_command(ls.command)
-app.add_command(verify.command)
-app.add_command(inspect_checkpoint.command)
-app.add_command(demo.command)
-app.add_command(serving.command)
