@@ -83,7 +83,7 @@ _WRITERS: dict[str | None, Callable[[Any], str]] = {
     "int64_value": repr,
     "string_value": repr,
     "bool_value": repr,
-    "tensor_shape_value": lambda shape: str(sizes(shape) or "[...]"),
+    "tensor_shape_value": lambda shape: "[...]" if shape.unknown_rank else str(sizes(shape)),
     "tensor_dtype_value": dtype_name,
     "tensor_spec_value": lambda spec: spec_text(spec.dtype, spec.shape),
     "bounded_tensor_spec_value": lambda spec: spec_text(spec.dtype, spec.shape),
