@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 _NAMES = {"FLOAT": "float32", "DOUBLE": "float64", "HALF": "float16", "INVALID": "-"}
 
 
+@functools.cache
 def dtype_name(number: int) -> str:
     """TensorFlow's name of a ``DataType``; its number if it has none."""
     from tensorbundle.protos import messages

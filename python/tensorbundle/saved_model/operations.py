@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Kinds of attributes that may name functions.
+_MAY_NAME = ("func", "list")
 MAIN = ""  # The graph itself, where the name of a function may stand.
 
 
@@ -62,7 +64,7 @@ def _bodies(graph: Any) -> Iterator[tuple[str, Any]]:
 
 def _named_by(node: Any) -> Iterator[tuple[str, str]]:
     """Functions that the attributes of a node name: attribute and function."""
-    todo = [(name, value) for name, value in node.attr.items()]
+    todo = [(name, value) for name, value in node.attr.items() if value.WhichOneof("value") in _MAY_NAME]
     for name, value in todo:  # Grows meanwhile.
         functions = [value.func] if value.WhichOneof("value") == "func" else value.list.func
         for function in functions:
