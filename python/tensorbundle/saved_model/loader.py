@@ -335,7 +335,7 @@ class SavedModel:
 
     def __repr__(self) -> str:
         tags = ", ".join(sorted(self.tags)) or "none"
-        return f"<tensorbundle.SavedModel {self._path!r}: tags {tags}{', closed' if self._closed else ''}>"
+        return f"<tensorbundle.saved_model.SavedModel {self._path!r}: tags {tags}{', closed' if self._closed else ''}>"
 
     # How it is made.
 
@@ -395,3 +395,6 @@ class SavedModel:
         meta_graph = self.meta_graph
         kinds = (node.WhichOneof("kind") for node in meta_graph.object_graph_def.nodes)
         return meta_graph.HasField("saver_def") or "variable" in kinds
+
+
+SavedModel.__module__ = "tensorbundle.saved_model"  # Where users find it.
