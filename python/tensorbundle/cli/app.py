@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
 import click
 
 import tensorbundle
+from tensorbundle.cli.lazy_group import LazyGroup
 from tensorbundle.cli.output import printable
 
-# Command -> the module that has it, which is imported when it is called: some import much.
+# Command -> the module that has it.
 _COMMANDS = {
     "demo": "demo",
     "inspect-checkpoint": "inspect_checkpoint",
@@ -22,17 +22,8 @@ _COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(LazyGroup):
     """Turns the library's errors into one line on stderr and an exit code."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_COMMANDS})
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return super().get_command(ctx, name)
-        command: click.Command = importlib.import_module(f"tensorbundle.cli.{_COMMANDS[name]}").command
-        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -65,7 +56,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
         ctx.exit()
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
