@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING
 
@@ -98,6 +97,8 @@ def copy(source: str, path: str, *, durable: bool) -> None:
 @contextlib.contextmanager
 def _replacing(path: str, durable: bool) -> Iterator[int]:
     """The descriptor of a new file, which has the name when the block ends, and is gone if that raises."""
+    import secrets  # Which takes longer to import than all else here.
+
     temporary = f"{path}.tmp{secrets.token_hex(16)}"  # As TensorFlow names its own.
     try:
         with open(temporary, "xb", buffering=0) as file:

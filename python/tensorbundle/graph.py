@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 from tensorbundle import _core, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _VARIABLE = "VARIABLE_VALUE"
 _SUFFIX = "/.ATTRIBUTES/"
@@ -185,6 +185,19 @@ class ObjectGraph:
             max_lines: Stop after so many; None: don't.
         """
         return "\n".join(_limited(_Printer(self._native, self.slots, values_only).lines(), max_lines))
+
+    def paths(self, nodes: Iterable[int]) -> dict[int, str]:
+        """The paths of objects, given by their numbers; what nothing leads to is left out.
+
+        Raises:
+            LimitError: They would take more than 16 MiB.
+        """
+        numbers = list(nodes)
+        size = sum(map(self._native.path_size, numbers))
+        if size > _MOST_PATH_BYTES_ANYWAY:
+            raise errors.LimitError(f"these paths take {size} bytes, more than {_MOST_PATH_BYTES_ANYWAY}")
+        paths = ((number, self._native.path(number)) for number in numbers)
+        return {number: path for number, path in paths if path is not None}
 
     def _check_size(self, keys: Mapping[ObjectNode, str]) -> None:
         size = sum(self._native.path_size(node.id) for node in keys)

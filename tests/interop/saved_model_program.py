@@ -112,6 +112,26 @@ def builder(directory: Path) -> dict[str, Any]:
     }
 
 
+def writing(directory: Path) -> dict[str, Any]:
+    """A file is written in one branch of a conditional in a loop."""
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([], tf.bool, name="flag")])
+        def __call__(self, flag: tf.Tensor) -> dict[str, tf.Tensor]:
+            def write() -> tf.Tensor:
+                tf.io.write_file("/tmp/never", "text")
+                return tf.constant(1)
+
+            def step(number: tf.Tensor) -> tuple[tf.Tensor]:
+                return (number + tf.cond(flag, write, lambda: tf.constant(2)),)
+
+            return {"y": tf.while_loop(lambda number: number < 6, step, [tf.constant(0)])[0]}
+
+    model = Model()
+    tf.saved_model.save(model, str(directory), signatures=model.__call__)
+    return {"variables": {}, "tags": [["serve"]], "signatures": ["__saved_model_init_op", "serving_default"]}
+
+
 def scoped(directory: Path) -> dict[str, Any]:
     """The names that TensorFlow gives a graph that it loads under a scope."""
     with tf.Graph().as_default() as graph, v1.Session() as session:
@@ -131,7 +151,7 @@ def _values(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(directory: Path) -> None:
-    made = {make.__name__: make(directory / make.__name__) for make in (module, keras, builder)}
+    made = {make.__name__: make(directory / make.__name__) for make in (module, keras, builder, writing)}
     (directory / "expected.json").write_text(json.dumps(made), encoding="ascii")
 
 

@@ -1,8 +1,9 @@
-"""What TensorFlow exports, we load: a module, a Keras model, and what the builder of TensorFlow 1 writes."""
+"""What TensorFlow exports, we load, show and scan: a module, a Keras model, what the builder of TensorFlow 1 writes."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import tensorflow_oracle
+from support.processes import environment
 
 from tensorbundle import saved_model
 from tensorbundle.protos import messages
+from tensorbundle.saved_model.denied import DENIED
 
 tensorflow_oracle.require()
 
 PROGRAM = Path(__file__).parent / "saved_model_program.py"
-KINDS = pytest.mark.parametrize("kind", ["module", "keras", "builder"])
+KINDS = pytest.mark.parametrize("kind", ["module", "keras", "builder", "writing"])
+
+
+def run(*arguments):
+    """Exit code and what was printed."""
+    command = [sys.executable, "-m", "tensorbundle.cli", "saved-model", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    return done.returncode, done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +100,50 @@ def test_a_graph_under_a_scope(exported):
         table = loaded.variable("outer/inner/table")
         parts = [loaded.variable(f"outer/inner/table/part_{number}:0") for number in range(3)]
         assert np.array_equal(np.concatenate(parts), table)
+
+
+def test_files_that_a_branch_writes(exported):
+    directory, _ = exported
+    code, out = run("scan", directory / "writing", "--json")
+    assert code == 1
+    uses = json.loads(out)["found"]
+    (use,) = uses
+    assert (use["op"], use["does"], use["node"]) == ("WriteFile", "writes files", "while/cond/WriteFile")
+    called = [re.sub(r"_\d+'$", "_'", step) for step in use["calls"]]
+    assert called == ["an object", "node 'while' of '__inference___call___'", "node 'while/cond' of 'while_body_'"]
+
+
+@pytest.mark.parametrize("kind", ["module", "keras", "builder"])
+def test_models_that_do_no_more_than_compute(exported, kind):
+    directory, _ = exported
+    code, out = run("scan", directory / kind)
+    assert (code, out.splitlines()[-1].partition(": ")[2]) == (0, "no operation of the 50 looked for")
+
+
+def test_operations_that_are_looked_for_are_tensorflows():
+    registry = pytest.importorskip("tensorflow.python.framework.op_def_registry")
+    assert [op for op in DENIED if registry.get(op) is None] == []
+
+
+def test_functions_to_call(exported):
+    directory, _ = exported
+    code, out = run("show", directory / "module", "--json")
+    assert code == 0
+    (facts,) = json.loads(out)["meta_graphs"]
+    assert facts["callables"]["look_up"] == ["look_up(words: string[-1]) -> {'ids': int64[-1]}"]
+    assert facts["missing_functions"] == []
+
+
+def test_run(exported, tmp_path):
+    directory, expected = exported
+    inputs = np.float32([[1, 2], [3, 4]])
+    np.save(tmp_path / "x.npy", inputs)
+    arguments = ["--tag-set", "serve", "--inputs", f"x={tmp_path / 'x.npy'}", "--outdir", tmp_path / "out", "--json"]
+    code, out = run("run", directory / "builder", *arguments)
+    scale = expected["builder"]["variables"]["scale"]
+    assert (code, json.loads(out)) == (0, {"y": (inputs * scale).tolist()})
+    assert np.load(tmp_path / "out" / "y.npy").tolist() == (inputs * scale).tolist()
+    command = ["run", directory / "module", "--signature", "words", "--input-exprs", "words=['b', 'none', b'a']"]
+    assert run(*command) == (0, "ids:\n[ 1 -1  0]\n")
+    code, out = run("run", directory / "keras", "--input-exprs", "x=[[1, 2]]")  # It takes four numbers a row.
+    assert (code, out) == (2, "")

@@ -270,10 +270,10 @@ def test_close(model):
 
 def test_repr(model):
     with saved_model.load(model) as loaded:
-        assert repr(loaded) == f"<tensorbundle.SavedModel {str(model)!r}: tags serve>"
-    assert repr(loaded) == f"<tensorbundle.SavedModel {str(model)!r}: tags serve, closed>"
+        assert repr(loaded) == f"<tensorbundle.saved_model.SavedModel {str(model)!r}: tags serve>"
+    assert repr(loaded) == f"<tensorbundle.saved_model.SavedModel {str(model)!r}: tags serve, closed>"
     assert repr(saved_model.load(write(model, meta_graph([])))) == (
-        f"<tensorbundle.SavedModel {str(model)!r}: tags none>"
+        f"<tensorbundle.saved_model.SavedModel {str(model)!r}: tags none>"
     )
 
 

@@ -6,6 +6,7 @@ Every ``type: ignore`` must be needed: the checker runs with warnings for those 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,21 @@ assert_type(builder.save(as_text=True), str)
 assert_type(tb.saved_model.save_variables("export/2", {"dense": {"w": [1.0]}}, tags=["serve"]), str)
 assert_type(tb.saved_model.simple_save("export/3", b"", ckpt, {}, {}), str)
 
+# SavedModels.
+with tb.saved_model.load(Path("export/1"), {"serve"}, import_scope="s") as model:
+    assert_type(model, tb.saved_model.SavedModel)
+assert_type(model.tags, frozenset[str])
+assert_type(model.tag_sets, tuple[frozenset[str], ...])
+assert_type(model.signatures, Mapping[str, Any])
+assert_type(model.variables, tb.Checkpoint)
+assert_type(model.variable("w", copy=True), NDArray[Any])
+assert_type(model.variable_key("w:0"), str)
+assert_type(model.assets, Mapping[str, str])
+assert_type(model.object_graph, tb.ObjectGraph | None)
+assert_type(model.main_op, str | None)
+assert_type(model.problems(), dict[str, Exception])
+assert_type(tb.saved_model.contains_saved_model("export"), bool)
+
 # Errors.
 try:
     ckpt["w"]
@@ -177,5 +193,9 @@ manager.latest_checkpoint = "x"  # type: ignore[misc]
 tb.merge("run/a", 5)  # type: ignore[arg-type]
 tb.edit("run/ckpt", rename="a")  # type: ignore[arg-type]
 tb.edit("run/ckpt", True, link=True)  # type: ignore[arg-type]
+tb.saved_model.load("export", 5)  # type: ignore[arg-type]
+tb.saved_model.load("export", ["serve"], "s")  # type: ignore[call-arg]
+model.tags = frozenset()  # type: ignore[misc]
+model.assets["a"] = "b"  # type: ignore[index]
 entry.name = "x"  # type: ignore[misc]
 lazy.shape = ()  # type: ignore[misc]

@@ -8,11 +8,21 @@ from typing import Any
 import click
 
 import tensorbundle
-from tensorbundle.cli import demo, inspect_checkpoint, ls, serving, verify
+from tensorbundle.cli.lazy_group import LazyGroup
 from tensorbundle.cli.output import printable
 
+# Command -> the module that has it.
+_COMMANDS = {
+    "demo": "demo",
+    "inspect-checkpoint": "inspect_checkpoint",
+    "ls": "ls",
+    "saved-model": "saved_model",
+    "serving": "serving",
+    "verify": "verify",
+}
 
-class _Commands(click.Group):
+
+class _Commands(LazyGroup):
     """Turns the library's errors into one line on stderr and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -46,7 +56,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
         ctx.exit()
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -62,10 +72,3 @@ def app() -> None:
 
     Exit codes: 0 sound, 1 findings, 2 wrong use or wrong path, 3 damaged, 130 interrupted.
     """
-
-
-app.add_command(ls.command)
-app.add_command(verify.command)
-app.add_command(inspect_checkpoint.command)
-app.add_command(demo.command)
-app.add_command(serving.command)

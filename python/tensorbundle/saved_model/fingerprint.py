@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +37,8 @@ def make_fingerprint(saved_model: Any, variables_index: bytes | None) -> Any:
         ValueError: There is no meta graph, or the name of a concrete function does not end with a number.
         LimitError: The model can't be serialized.
     """
+    import secrets  # Which takes longer to import than all else here.
+
     saved_model = as_message(messages.SavedModel, saved_model)
     if not saved_model.meta_graphs:
         raise ValueError("a SavedModel without meta graphs has no fingerprint")

@@ -64,6 +64,13 @@ def load(
     return SavedModel(directory, found, _choose(found, wanted), scope)
 
 
+def load_all(export_dir: str | os.PathLike[str]) -> list[SavedModel]:
+    """Every meta graph of a SavedModel, in the order of the file; else as :func:`load`."""
+    directory = _directory(os.fsdecode(export_dir))
+    found = records.read(directory)
+    return [SavedModel(directory, found, each, "") for each in found.meta_graphs]
+
+
 def _directory(given: str) -> str:
     if not given:
         raise FileNotFoundError(errno.ENOENT, "no SavedModel has an empty path", given)
@@ -164,6 +171,11 @@ class SavedModel:
         return self._path
 
     @property
+    def file(self) -> str:
+        """The absolute path of the file that holds the graph."""
+        return self._found.path
+
+    @property
     def schema_version(self) -> int:
         """The version that the file says it has: 1 of those that TensorFlow writes."""
         return self._found.schema_version
@@ -193,7 +205,7 @@ class SavedModel:
 
         A key that isn't there is a ``NotFoundError`` that lists those that are.
         """
-        return self._once("signatures", lambda: Signatures(self.meta_graph.signature_def, self._where))
+        return self._once("signatures", lambda: Signatures(self.meta_graph.signature_def, self.file))
 
     @property
     def main_op(self) -> str | None:
@@ -202,12 +214,12 @@ class SavedModel:
         Raises:
             DataLossError: There are several, or an empty list of them.
         """
-        return main_ops.init_op(self.meta_graph, self._where)
+        return main_ops.init_op(self.meta_graph, self.file)
 
     @property
     def train_op(self) -> str | None:
         """Name of the operation that is a step of training, or None; else as :attr:`main_op`."""
-        return main_ops.train_op(self.meta_graph, self._where)
+        return main_ops.train_op(self.meta_graph, self.file)
 
     # What lies beside it.
 
@@ -261,7 +273,7 @@ class SavedModel:
             DataLossError: An asset is called what would lead out of the ``assets`` directory, or the list of them is
                 damaged.
         """
-        made = self._once("assets", lambda: assets.of(self.meta_graph, self._path, self._where))
+        made = self._once("assets", lambda: assets.of(self.meta_graph, self._path, self.file))
         return MappingProxyType(made)
 
     @property
@@ -292,7 +304,7 @@ class SavedModel:
         Raises:
             DataLossError: The graph is damaged.
         """
-        found: dict[str, Exception] = dict(checks.missing_tensors(self.meta_graph, self._where))
+        found: dict[str, Exception] = dict(checks.missing_tensors(self.meta_graph, self.file))
         parts = ["main_op", "train_op", "assets", "object_graph"]
         if self._has_variables():
             parts.append("variables")
@@ -323,13 +335,9 @@ class SavedModel:
 
     def __repr__(self) -> str:
         tags = ", ".join(sorted(self.tags)) or "none"
-        return f"<tensorbundle.SavedModel {self._path!r}: tags {tags}{', closed' if self._closed else ''}>"
+        return f"<tensorbundle.saved_model.SavedModel {self._path!r}: tags {tags}{', closed' if self._closed else ''}>"
 
     # How it is made.
-
-    @property
-    def _where(self) -> str:
-        return self._found.path
 
     def _once(self, name: str, make: Callable[[], _T]) -> _T:
         """What ``make`` gives, made the first time."""
@@ -342,7 +350,7 @@ class SavedModel:
     def _parse(self) -> Any:
         message = self._chosen.parse()
         if self._scope:
-            scoping.apply(message, self._scope, self._where)
+            scoping.apply(message, self._scope, self.file)
         return message
 
     def _objects(self) -> ObjectGraph | None:
@@ -352,7 +360,7 @@ class SavedModel:
             stored = objects.Stored(self._stored_objects(), self.variables)
         except FileNotFoundError:
             stored = objects.Stored(None, ())
-        return objects.graph_of(self.meta_graph.object_graph_def, stored, self._where)
+        return objects.graph_of(self.meta_graph.object_graph_def, stored, self.file)
 
     def _stored_objects(self) -> ObjectGraph | None:
         return self._once("stored_objects", lambda: self.variables.object_graph)
@@ -371,7 +379,7 @@ class SavedModel:
 
         def make() -> dict[str, names.Place]:
             meta_graph = self._chosen.parse() if self._scope else self.meta_graph
-            return names.defined(meta_graph, self.variables, self._where)
+            return names.defined(meta_graph, self.variables, self.file)
 
         return self._once("defined", make)
 
@@ -387,3 +395,6 @@ class SavedModel:
         meta_graph = self.meta_graph
         kinds = (node.WhichOneof("kind") for node in meta_graph.object_graph_def.nodes)
         return meta_graph.HasField("saver_def") or "variable" in kinds
+
+
+SavedModel.__module__ = "tensorbundle.saved_model"  # Where users find it.

@@ -84,28 +84,33 @@ def find(name: str, sources: Sources) -> Place:
     """
     if not isinstance(name, str):
         raise TypeError(f"names of variables are str, not {type(name).__name__}: {name!r}")
-    for candidate in dict.fromkeys((name, name.removesuffix(":0"))):
-        place = _find(candidate, sources)
-        if place is not None:
-            return place
+    place = _find(tuple(dict.fromkeys((name, name.removesuffix(":0")))), sources)
+    if place is not None:
+        return place
     known = {*sources.checkpoint, *sources.definitions()}.union(*(graph().all() for graph in sources.graphs))
     message = selection.not_found_message(name, sorted(known), sources.checkpoint.path)
     raise errors.NotFoundError(message, tensor=name)
 
 
-def _find(name: str, sources: Sources) -> Place | None:
-    if name in sources.checkpoint:
-        return Place(name)
+def _find(candidates: tuple[str, ...], sources: Sources) -> Place | None:
+    for name in candidates:
+        if name in sources.checkpoint:
+            return Place(name)
     for graph in sources.graphs:
-        keys = graph().keys(name, sources.checkpoint)
-        if len(keys) > 1:
-            listed = ", ".join(map(repr, sorted(keys)[:_MAX_LISTED])) + (", ..." if len(keys) > _MAX_LISTED else "")
-            raise errors.NotFoundError(
-                f"{name!r} is what {len(keys)} variables are called: their keys are {listed}", tensor=name
-            )
-        if keys:
-            return Place(keys.pop())
-    return sources.definitions().get(name)
+        for name in candidates:
+            if keys := graph().keys(name, sources.checkpoint):
+                return Place(_only(keys, name))
+    definitions = sources.definitions()
+    return next((definitions[name] for name in candidates if name in definitions), None)
+
+
+def _only(keys: set[str], name: str) -> str:
+    if len(keys) > 1:
+        listed = ", ".join(map(repr, sorted(keys)[:_MAX_LISTED])) + (", ..." if len(keys) > _MAX_LISTED else "")
+        raise errors.NotFoundError(
+            f"{name!r} is what {len(keys)} variables are called: their keys are {listed}", tensor=name
+        )
+    return next(iter(keys))
 
 
 def _at(graph: ObjectGraph, path: str) -> ObjectNode | None:
