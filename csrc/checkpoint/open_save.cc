@@ -1,24 +1,14 @@
-#include <cerrno>
 #include <memory>
 #include <utility>
 
 #include "checkpoint/bundle_save.h"
 #include "checkpoint/open_bundle.h"
+#include "checkpoint/opener.h"
 #include "checkpoint/save.h"
 #include "checkpoint/v1_save.h"
 #include "v1/naming.h"
 
 namespace tensorbundle {
-namespace {
-
-// True if there is no such file, as far as its opener can tell.
-bool IsMissing(const Status& status) {
-  if (status.code() == StatusCode::kNotFound) return true;
-  const int error = status.system_error();
-  return status.code() == StatusCode::kIo && (error == ENOENT || error == ENOTDIR || error == EISDIR);
-}
-
-}  // namespace
 
 Result<std::unique_ptr<const Save>> OpenSave(const std::string& path, const OpenOptions& options) {
   auto bundle = OpenBundle(path, options);

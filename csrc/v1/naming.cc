@@ -1,5 +1,6 @@
 #include "v1/naming.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@ namespace tensorbundle::v1 {
 namespace {
 
 constexpr size_t kDigits = 5;
+constexpr size_t kMaxNamed = 5;
 constexpr std::string_view kAnyNumber = R"(-?????-of-)";  // Raw: it would have a trigraph.
 
 }  // namespace
@@ -29,6 +31,15 @@ std::optional<std::vector<std::string>> ShardsOf(std::string_view path) {
                      std::string(digits));
   }
   return shards;
+}
+
+std::string MayBeMissing(std::string_view what, const std::vector<std::string>& missing_shards) {
+  if (missing_shards.empty()) return {};
+  std::string hint = "; " + std::string(what) + " may be in a missing shard: ";
+  const size_t num_named = std::min(kMaxNamed, missing_shards.size());
+  for (size_t i = 0; i < num_named; ++i) hint += (i > 0 ? ", " : "") + missing_shards[i];
+  const size_t num_more = missing_shards.size() - num_named;
+  return num_more > 0 ? hint + " and " + std::to_string(num_more) + " more" : hint;
 }
 
 }  // namespace tensorbundle::v1

@@ -14,6 +14,9 @@ namespace tensorbundle::v1 {
 // path. The number has five digits and is not 0.
 std::optional<std::vector<std::string>> ShardsOf(std::string_view path);
 
+// For the end of a message, if any shards are missing: "; it may be in a missing shard: ...", where `what` is "it".
+std::string MayBeMissing(std::string_view what, const std::vector<std::string>& missing_shards);
+
 }  // namespace tensorbundle::v1
 
 #endif  // TENSORBUNDLE_V1_NAMING_H_
