@@ -40,6 +40,12 @@ Checkpoint Open(const py::object& prefix, const std::string& access) {
   return Unwrap(WithoutGil([&] { return Checkpoint::Open(path, options); }));
 }
 
+py::list PathList(const std::vector<std::string>& paths) {
+  py::list list;
+  for (const std::string& path : paths) list.append(PathToPython(path));
+  return list;
+}
+
 py::list Names(const Checkpoint& checkpoint) {
   py::list names(checkpoint.entries().size());
   Py_ssize_t i = 0;
@@ -131,7 +137,9 @@ py::tuple Verify(const Checkpoint& checkpoint, const py::object& names, int thre
   PythonProgress python_progress(progress);
   const ReadOptions options{true, threads, python_progress.function()};
   // The interpreter keeps the checkpoint alive as long as a method of it runs; its entries are C++'s.
-  const auto report = WithoutGil([&] { return checkpoint.Verify(entries, options); });
+  const bool all = names.is_none();
+  const auto report =
+      WithoutGil([&] { return all ? checkpoint.VerifyAll(options) : checkpoint.Verify(entries, options); });
   python_progress.Unwrap(report.status());
   py::list damaged;
   for (const Damage& damage : report->damaged) {
@@ -141,7 +149,7 @@ py::tuple Verify(const Checkpoint& checkpoint, const py::object& names, int thre
         OptionalNumber(damage.expected_crc32c.has_value(), damage.expected_crc32c.value_or(0)),
         OptionalNumber(damage.found_crc32c.has_value(), damage.found_crc32c.value_or(0)), MakeException(damage.why)));
   }
-  return py::make_tuple(report->num_tensors, report->num_bytes, damaged);
+  return py::make_tuple(report->num_tensors, report->num_bytes, damaged, PathList(report->missing_shards));
 }
 
 }  // namespace
@@ -151,6 +159,7 @@ void RegisterCheckpoint(py::module_& module) {
       .def_static("open", &Open, py::arg("prefix"), py::arg("access") = "auto", "Opens a checkpoint.")
       .def_property_readonly("prefix", [](const Checkpoint& self) { return PathToPython(self.prefix()); })
       .def_property_readonly("num_shards", &Checkpoint::num_shards)
+      .def_property_readonly("missing_shards", [](const Checkpoint& self) { return PathList(self.missing_shards()); })
       .def_property_readonly(
           "identity",
           [](const Checkpoint& self) { return py::make_tuple(self.index_size_bytes(), self.index_crc32c()); })

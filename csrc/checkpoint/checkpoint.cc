@@ -10,6 +10,7 @@
 #include "tensorbundle/object_graph.h"
 #include "util/quote.h"
 #include "util/status_macros.h"
+#include "v1/naming.h"
 
 namespace tensorbundle {
 
@@ -30,7 +31,8 @@ class Checkpoint::Rep {
 Result<const Entry*> Checkpoint::Rep::FindReadable(std::string_view name) const {
   const Entry* const entry = save->Find(name);
   if (entry == nullptr) {
-    return Status(StatusCode::kNotFound, Quote(name) + " not found in checkpoint " + save->path())
+    return Status(StatusCode::kNotFound, Quote(name) + " not found in checkpoint " + save->path() +
+                                             v1::MayBeMissing("it", save->missing_shards()))
         .WithPath(save->path());
   }
   RETURN_IF_ERROR(save->Problem(*entry));
@@ -46,6 +48,7 @@ const std::string& Checkpoint::prefix() const { return rep_->save->path(); }
 int32_t Checkpoint::num_shards() const { return rep_->save->num_shards(); }
 uint64_t Checkpoint::index_size_bytes() const { return rep_->save->index_size_bytes(); }
 uint32_t Checkpoint::index_crc32c() const { return rep_->save->index_crc32c(); }
+std::vector<std::string> Checkpoint::missing_shards() const { return rep_->save->missing_shards(); }
 const std::vector<Entry>& Checkpoint::entries() const { return rep_->save->entries(); }
 const Entry* Checkpoint::Find(std::string_view name) const { return rep_->save->Find(name); }
 Status Checkpoint::Problem(const Entry& entry) const { return rep_->save->Problem(entry); }
@@ -142,7 +145,9 @@ Result<VerifyReport> Checkpoint::VerifyAll(const ReadOptions& options) const {
   std::vector<const Entry*> all;
   all.reserve(entries().size());
   for (const Entry& entry : entries()) all.push_back(&entry);
-  return Verify(all, options);
+  auto report = Verify(all, options);
+  if (report.ok()) report->missing_shards = missing_shards();
+  return report;
 }
 
 Result<VerifyReport> Checkpoint::Verify(const std::vector<const Entry*>& entries, const ReadOptions& options) const {

@@ -27,6 +27,7 @@ class Save {
 
   virtual const std::string& path() const = 0;
   virtual int32_t num_shards() const = 0;
+  virtual std::vector<std::string> missing_shards() const { return {}; }
   virtual uint64_t index_size_bytes() const = 0;
   virtual uint32_t index_crc32c() const = 0;
 

@@ -45,34 +45,50 @@ bool Overlaps(const Box& box, const Region& region, uint64_t element_bytes) {
   return !RunPlan(box, region, element_bytes).empty();
 }
 
-using Sources = std::vector<std::shared_ptr<const ByteSource>>;
+// The files of a checkpoint that are there, their numbers among its shards, and the names of the others.
+struct ShardFiles {
+  std::vector<std::shared_ptr<const ByteSource>> sources;
+  std::vector<int32_t> shards;
+  std::vector<std::string> missing;
+};
 
-Result<Sources> OpenAll(const std::vector<std::string>& paths, const OpenOptions& options) {
+// An error if none is there, or if one is that can't be opened.
+Result<ShardFiles> OpenThoseThere(const std::vector<std::string>& paths, const OpenOptions& options) {
   const SourceOpener open = OpenerFor(options);
-  Sources sources;
-  for (const std::string& path : paths) {
-    ASSIGN_OR_RETURN(std::shared_ptr<const ByteSource> source, open(path));
-    sources.push_back(std::move(source));
+  ShardFiles files;
+  Status first_missing;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    auto source = open(paths[i]);
+    if (source.ok()) {
+      files.sources.push_back(*std::move(source));
+      files.shards.push_back(static_cast<int32_t>(i));
+      continue;
+    }
+    if (!IsMissing(source.status())) return std::move(source).status();
+    if (files.missing.empty()) first_missing = std::move(source).status().AsData();
+    files.missing.push_back(paths[i]);
   }
-  return sources;
+  if (files.sources.empty()) return first_missing;
+  return files;
 }
 
-// True unless one of the files has been replaced since, as far as sources can tell.
-bool AreStill(const std::vector<std::string>& paths, const Sources& sources, const OpenOptions& options) {
-  const auto again = OpenAll(paths, options);
+// True unless one of the files has been replaced, came or went since, as far as sources can tell.
+bool AreStill(const std::vector<std::string>& paths, const ShardFiles& files, const OpenOptions& options) {
+  const auto again = OpenThoseThere(paths, options);
   if (!again.ok()) return false;
-  return std::equal(sources.begin(), sources.end(), again->begin(),
+  return files.shards == again->shards &&
+         std::equal(files.sources.begin(), files.sources.end(), again->sources.begin(),
                     [](const auto& a, const auto& b) { return a->identity() == b->identity(); });
 }
 
-Result<v1::Index> ReadIndex(const Sources& sources) {
-  std::vector<v1::TableFile> files;
-  for (const std::shared_ptr<const ByteSource>& source : sources) {
-    auto file = v1::TableFile::Open(source);
-    if (!file.ok()) return std::move(file).status().WithPath(source->name());
-    files.push_back(*std::move(file));
+Result<v1::Index> ReadIndex(const ShardFiles& files) {
+  std::vector<v1::TableFile> tables;
+  for (const std::shared_ptr<const ByteSource>& source : files.sources) {
+    auto table = v1::TableFile::Open(source);
+    if (!table.ok()) return std::move(table).status().WithPath(source->name());
+    tables.push_back(*std::move(table));
   }
-  return v1::Index::Read(std::move(files));
+  return v1::Index::Read(std::move(tables), files.missing);
 }
 
 }  // namespace
@@ -80,15 +96,16 @@ Result<v1::Index> ReadIndex(const Sources& sources) {
 Result<std::unique_ptr<const Save>> V1Save::Open(const std::string& path, const OpenOptions& options) {
   const std::vector<std::string> paths = v1::ShardsOf(path).value_or(std::vector<std::string>{path});
   for (int attempt = 0; attempt < kMaxOpeningAttempts; ++attempt) {
-    ASSIGN_OR_RETURN(const Sources sources, OpenAll(paths, options));
-    auto index = ReadIndex(sources);
+    ASSIGN_OR_RETURN(ShardFiles files, OpenThoseThere(paths, options));
+    auto index = ReadIndex(files);
     // One file is always one save.
-    if (paths.size() > 1 && !AreStill(paths, sources, options)) {
+    if (paths.size() > 1 && !AreStill(paths, files, options)) {
       index.status().IgnoreError();
       continue;
     }
     if (!index.ok()) return std::move(index).status();
-    return std::unique_ptr<const Save>(std::make_unique<V1Save>(path, *std::move(index)));
+    return std::unique_ptr<const Save>(
+        std::make_unique<V1Save>(path, *std::move(index), std::move(files.shards), std::move(files.missing)));
   }
   return Status::FromErrno(EBUSY, path, "it is replaced faster than it can be opened:");
 }
@@ -125,7 +142,7 @@ class V1Save::Plan {
     const v1::TableFile& file = save_.index_.files()[piece.file];
     std::string key = EncodeSliceKey(entry.name, piece.slice);
     const auto found =
-        FindPacked(file, static_cast<int32_t>(piece.file), piece.block, key, entry.dtype, piece.box.NumElements());
+        FindPacked(file, save_.shards_[piece.file], piece.block, key, entry.dtype, piece.box.NumElements());
     if (!found) {
       records.push_back({request, &piece, std::move(key)});
       return;
@@ -250,7 +267,7 @@ Result<VerifyReport> V1Save::Verify(const std::vector<const Entry*>& wanted, con
   for (RecordFailure& failure : records) {
     const v1::StoredPiece& piece = *failure.piece;
     Damage damage{requests[failure.request].entry->name,
-                  static_cast<int32_t>(piece.file),
+                  shards_[piece.file],
                   index_.files()[piece.file].blocks()[piece.block].handle.offset,
                   {},
                   {},

@@ -3,6 +3,7 @@
 #ifndef TENSORBUNDLE_CHECKPOINT_V1_SAVE_H_
 #define TENSORBUNDLE_CHECKPOINT_V1_SAVE_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,17 +15,20 @@ namespace tensorbundle {
 
 class V1Save final : public Save {
  public:
-  // Opens the file at `path`, or the shards of which it is the pattern. All of them: one that is missing or damaged may
-  // hold any of the tensors.
+  // Opens the file at `path`, or the shards of which it is the pattern: those that are there, and one must be. One that
+  // is damaged, or that the system refuses to open, is an error.
   //
   // Shards have names of their own, so a save that replaces them can do so while they are being opened. They are
-  // therefore looked at again afterwards, and if one is another file, opening starts over.
+  // therefore looked at again afterwards, and if one is another file, came or went, opening starts over.
   static Result<std::unique_ptr<const Save>> Open(const std::string& path, const OpenOptions& options);
 
-  V1Save(std::string path, v1::Index index) : path_(std::move(path)), index_(std::move(index)) {}
+  // `shards` are the numbers of the index's files.
+  V1Save(std::string path, v1::Index index, std::vector<int32_t> shards, std::vector<std::string> missing)
+      : path_(std::move(path)), index_(std::move(index)), shards_(std::move(shards)), missing_(std::move(missing)) {}
 
   const std::string& path() const override { return path_; }
-  int32_t num_shards() const override { return static_cast<int32_t>(index_.files().size()); }
+  int32_t num_shards() const override { return static_cast<int32_t>(shards_.size() + missing_.size()); }
+  std::vector<std::string> missing_shards() const override { return missing_; }
   // The files' sizes together.
   uint64_t index_size_bytes() const override;
   // The checksums that are stored of all blocks, taken together; they are read for it. 0 if they can't be.
@@ -49,6 +53,8 @@ class V1Save final : public Save {
 
   const std::string path_;
   const v1::Index index_;
+  const std::vector<int32_t> shards_;
+  const std::vector<std::string> missing_;
 };
 
 }  // namespace tensorbundle

@@ -224,7 +224,7 @@ Box FirstHole(const std::vector<int64_t>& shape, const std::vector<Box>& pieces)
 
 }  // namespace
 
-Status CheckCover(const std::vector<int64_t>& shape, const std::vector<Box>& pieces) {
+Status CheckCover(const std::vector<int64_t>& shape, const std::vector<Box>& pieces, const std::string& about_holes) {
   const uint64_t total = *CountElements(shape);
   if (total == 0) return Status();
   RETURN_IF_ERROR(OverlapSearch(pieces, shape.size()).Run());
@@ -232,7 +232,8 @@ Status CheckCover(const std::vector<int64_t>& shape, const std::vector<Box>& pie
   for (const Box& piece : pieces) present += piece.NumElements();
   if (present == total) return Status();
   return Status(StatusCode::kDataLoss, std::to_string(total - present) + " of " + std::to_string(total) +
-                                           " elements are in no piece, first " + BoxText(FirstHole(shape, pieces)));
+                                           " elements are in no piece, first " + BoxText(FirstHole(shape, pieces)) +
+                                           about_holes);
 }
 
 }  // namespace tensorbundle

@@ -13,6 +13,7 @@
 #include "util/key_budget.h"
 #include "util/quote.h"
 #include "util/status_macros.h"
+#include "v1/naming.h"
 #include "v1/records.h"
 #include "wire/messages.h"
 
@@ -48,7 +49,8 @@ Status CheckTensor(const TensorMeta& meta) {
 // Builds an Index: first the metadata of each file, then the pieces of each tensor.
 class IndexReader {
  public:
-  explicit IndexReader(std::vector<TableFile> files) : claims_(files.size()) {
+  IndexReader(std::vector<TableFile> files, const std::vector<std::string>& missing_shards)
+      : claims_(files.size()), about_holes_(MayBeMissing("they", missing_shards)) {
     for (size_t i = 0; i < files.size(); ++i) claims_[i].resize(files[i].blocks().size());
     index_.files_ = std::move(files);
   }
@@ -130,7 +132,7 @@ class IndexReader {
     if (pieces->size() != 1 || !(boxes.front() == WholeBox(entry->shape))) {
       for (const StoredPiece& piece : *pieces) entry->slices.push_back(piece.slice);
     }
-    RETURN_IF_ERROR(CheckCover(entry->shape, boxes));
+    RETURN_IF_ERROR(CheckCover(entry->shape, boxes, about_holes_));
     for (const StoredPiece& piece : *pieces) RETURN_IF_ERROR(CheckBlock(*entry, piece));
     return Status();
   }
@@ -168,8 +170,12 @@ class IndexReader {
   Index index_;
   std::map<std::string, Collected> tensors_;
   std::vector<std::vector<uint64_t>> claims_;  // Of each block of each file: bytes, of the tensors so far.
-  KeyBudget keys_;                             // Each piece has a key with the whole name in it.
+  const std::string about_holes_;
+  KeyBudget keys_;  // Each piece has a key with the whole name in it.
 };
 
-Result<Index> Index::Read(std::vector<TableFile> files) { return IndexReader(std::move(files)).Read(); }
+Result<Index> Index::Read(std::vector<TableFile> files, const std::vector<std::string>& missing_shards) {
+  return IndexReader(std::move(files), missing_shards).Read();
+}
+
 }  // namespace tensorbundle::v1

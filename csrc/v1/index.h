@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "slices/slice.h"
@@ -31,8 +32,9 @@ struct StoredPiece {
 class Index : public EntryList {
  public:
   // Reads the metadata of every file. An error means that the metadata of one of them is damaged, or that it is none,
-  // and carries its path.
-  static Result<Index> Read(std::vector<TableFile> files);
+  // and carries its path. `missing_shards` are names of files that are not there; a problem that they explain names
+  // them.
+  static Result<Index> Read(std::vector<TableFile> files, const std::vector<std::string>& missing_shards = {});
 
   const std::vector<TableFile>& files() const { return files_; }
   // All that is stored of entries()[position]: one piece where it is stored whole, none where it has no elements.

@@ -1,5 +1,6 @@
 #include "v1/naming.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@ namespace tensorbundle::v1 {
 namespace {
 
 constexpr size_t kDigits = 5;
+constexpr size_t kMaxNamed = 5;
 
 }  // namespace
 
@@ -43,6 +45,15 @@ std::optional<std::string> PatternOf(std::string_view path) {
   shard.replace(name.size() + 1, kDigits, number);
   if (shard != path || !ShardsOf(pattern)) return std::nullopt;
   return pattern;
+}
+
+std::string MayBeMissing(std::string_view what, const std::vector<std::string>& missing_shards) {
+  if (missing_shards.empty()) return {};
+  std::string hint = "; " + std::string(what) + " may be in a missing shard: ";
+  const size_t num_named = std::min(kMaxNamed, missing_shards.size());
+  for (size_t i = 0; i < num_named; ++i) hint += (i > 0 ? ", " : "") + missing_shards[i];
+  const size_t num_more = missing_shards.size() - num_named;
+  return num_more > 0 ? hint + " and " + std::to_string(num_more) + " more" : hint;
 }
 
 }  // namespace tensorbundle::v1

@@ -20,6 +20,9 @@ std::optional<std::vector<std::string>> ShardsOf(std::string_view path);
 // The pattern of the shards of which "<name>-00000-of-00002" is one. nullopt for any other path.
 std::optional<std::string> PatternOf(std::string_view path);
 
+// For the end of a message, if any shards are missing: "; it may be in a missing shard: ...", where `what` is "it".
+std::string MayBeMissing(std::string_view what, const std::vector<std::string>& missing_shards);
+
 }  // namespace tensorbundle::v1
 
 #endif  // TENSORBUNDLE_V1_NAMING_H_

@@ -69,6 +69,10 @@ class Checkpoint:
     @property
     def num_shards(self) -> int: ...
     @property
+    def missing_shards(self) -> list[str]:
+        """Paths of shards that were not there; of the V1 format."""
+
+    @property
     def identity(self) -> tuple[int, int]:
         """Size in bytes and CRC-32C of the index file; of the V1 format, of all files and over those of all blocks."""
 
@@ -123,8 +127,11 @@ class Checkpoint:
         names: Sequence[str] | None = None,
         threads: int = 0,
         progress: Callable[[int, int, str], object] | None = None,
-    ) -> tuple[int, int, list[tuple[str, int | None, int | None, int | None, int | None, Exception]]]:
-        """(tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why)), in key order."""
+    ) -> tuple[int, int, list[tuple[str, int | None, int | None, int | None, int | None, Exception]], list[str]]:
+        """(tensors checked, bytes read, damaged as (name, shard, offset, expected, found, why), missing shards).
+
+        The damaged in key order; missing shards if `names` is None.
+        """
 
 @final
 class ObjectGraph:

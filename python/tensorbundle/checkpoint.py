@@ -83,8 +83,16 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
     @property
     def num_shards(self) -> int:
-        """Number of data files; of the V1 format, of all its files."""
+        """Number of data files, those that are missing included; of the V1 format, of all its files."""
         return self._opened().num_shards
+
+    @property
+    def missing_shards(self) -> tuple[str, ...]:
+        """Shards of a V1 checkpoint that were not there when it was opened: what they alone hold can't be listed.
+
+        Always empty of V2, whose index lists every tensor: a data file that is missing is among :meth:`problems`.
+        """
+        return tuple(self._opened().missing_shards)
 
     def entry(self, name: str) -> _core.Entry:
         """What the index says of one tensor; nothing of its data is read.
@@ -301,7 +309,8 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
             progress: As in :meth:`load`.
 
         Returns:
-            A report that is true if all is sound. Damage is no error here.
+            A report that is true if all is sound. Damage is no error here. Shards that are missing count as damage
+            unless ``names`` are given.
 
         Raises:
             NotFoundError: One of ``names`` isn't there.
@@ -312,8 +321,8 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         selected = None if names is None else self._select(native, names)
         count = self._threads if threads is None else opening.thread_count(threads)
         with reporting(progress, "verifying") as report:
-            checked, nbytes, damaged = native.verify(selected, count, report)
-        return VerifyReport(checked, nbytes, tuple(Damage(*damage) for damage in damaged))
+            checked, nbytes, damaged, missing = native.verify(selected, count, report)
+        return VerifyReport(checked, nbytes, tuple(Damage(*damage) for damage in damaged), tuple(missing))
 
     # Its life.
 
@@ -372,7 +381,7 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
 
     def _require(self, native: _core.Checkpoint, name: object) -> None:
         if not _has(native, name):
-            message = selection.not_found_message(name, native.names(), self._path)
+            message = selection.not_found_message(name, native.names(), self._path, native.missing_shards)
             raise errors.NotFoundError(message, path=self._path, tensor=name if isinstance(name, str) else None)
 
     def _select(self, native: _core.Checkpoint, names: Iterable[str] | None) -> list[str]:
@@ -393,8 +402,8 @@ def open(
     Args:
         path: A prefix (``run/model.ckpt-100``), its ``.index`` or one of its data files, a directory with a
             ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory. Of
-            the V1 format: a file, or the pattern of its shards (``variables-?????-of-00002``). One shard stands for all
-            if all are there, else for itself.
+            the V1 format: a file, or the pattern of its shards (``variables-?????-of-00002``), one of which stands for
+            all.
         verify: Compare checksums when tensors are read. False: never, unless a call asks for it.
         mmap: True maps the files, so that arrays can be views of them; False reads them; None maps, except on file
             systems where a mapping is unwise, such as NFS, Lustre and FUSE.
@@ -410,7 +419,8 @@ def open(
         UnimplementedError: It is of a kind that isn't supported.
 
     Warns:
-        DamageWarning: Some tensors can't be read, because a data file is missing for instance; the others can.
+        DamageWarning: Some tensors can't be read, because a data file is missing for instance; the others can. Of the
+            V1 format, whose shards list their own tensors: some can't be listed (:attr:`Checkpoint.missing_shards`).
     """
     return Checkpoint(path, verify=verify, mmap=mmap, threads=threads)
 

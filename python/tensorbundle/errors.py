@@ -120,4 +120,4 @@ class InternalError(TensorBundleError, RuntimeError):
 
 
 class DamageWarning(UserWarning):
-    """Some tensors of a checkpoint can't be read, the others can; or a ``checkpoint`` file can't be understood."""
+    """Some tensors of a checkpoint can't be read, or not even listed; or a ``checkpoint`` file can't be understood."""

@@ -9,9 +9,11 @@ import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _COPY_BYTES = 1 << 20
+# A message names this many files.
+_MAX_LISTED = 5
 
 
 def is_file(path: str) -> bool:
@@ -32,6 +34,13 @@ def _mode(path: str) -> int:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return 0
         raise
+
+
+def listed(paths: Sequence[str]) -> str:
+    """For a message: the first of these paths, and how many there are besides."""
+    shown = ", ".join(repr(path) for path in paths[:_MAX_LISTED])
+    more = len(paths) - _MAX_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def absolute(path: str) -> str:

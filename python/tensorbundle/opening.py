@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
-from tensorbundle import callers, errors
+from tensorbundle import callers, errors, files
 
 if TYPE_CHECKING:
     from tensorbundle import _core
@@ -48,18 +48,31 @@ def check_copy(copy: object, has_out: bool) -> None:
 
 
 def warn_of_problems(native: _core.Checkpoint) -> None:
-    """Issues one warning if some tensors can't be read; it points at the caller of this package."""
+    """Issues one warning if shards are missing or tensors can't be read; it points at the caller of this package."""
+    found = [text for text in (_missing_shards(native), _problems(native)) if text]
+    if found:
+        callers.warn("; ".join(found), errors.DamageWarning)
+
+
+def _missing_shards(native: _core.Checkpoint) -> str:
+    missing = native.missing_shards
+    if not missing:
+        return ""
+    return (
+        f"{len(missing)} of the {native.num_shards} shards of {native.prefix!r} are missing: {files.listed(missing)}; "
+        "what they alone hold can't be listed"
+    )
+
+
+def _problems(native: _core.Checkpoint) -> str:
     num_problems, num_reasons, reasons = native.problem_reasons(_MAX_REASONS)
     if num_problems == 0:
-        return
+        return ""
     shown = [_reason(error) + (f" ({count} tensors)" if count > 1 else "") for error, count in reasons]
     more = num_reasons - len(shown)
     listed = "; ".join(shown) + (f"; and {more} more reasons" if more > 0 else "")
     others = ", the others can" if num_problems < len(native) else ""
-    callers.warn(
-        f"{num_problems} of {len(native)} tensors in {native.prefix!r} can't be read{others}: {listed}",
-        errors.DamageWarning,
-    )
+    return f"{num_problems} of {len(native)} tensors in {native.prefix!r} can't be read{others}: {listed}"
 
 
 def _reason(error: Exception) -> str:

@@ -23,10 +23,11 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 _STATE_FILE = "checkpoint"
 
-# For a message: how many names of a directory are looked at, how many of these files are, and how many are offered.
+# For a message: how many names of a directory are looked at, how many of these files are, and how many come first for
+# resembling another.
 _MAX_SCANNED = 20_000
 _MAX_OPENED = 500
-_MAX_OFFERED = 5
+_MAX_NEAREST = 5
 
 
 class Found(NamedTuple):
@@ -40,8 +41,8 @@ def find(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Found:
     """The checkpoint that ``path`` means, of either format.
 
     Args:
-        path: A prefix; its ``.index`` or one of its data files; a V1 file, which stands for all shards if it is one and
-            the others are there too, or a pattern; a directory with a ``checkpoint`` state file, or that file itself;
+        path: A prefix; its ``.index`` or one of its data files; a V1 file, which stands for all shards if it is one,
+            or a pattern; a directory with a ``checkpoint`` state file, or that file itself;
             a SavedModel directory, or its ``variables`` directory. An existing ``<path>.index`` comes before everything
             else that has the name ``path``, and an existing file before what a pattern matches.
 
@@ -185,7 +186,7 @@ def contents(directory: str, name: str = "") -> str:
         return f"can't be listed ({error.strerror})"
     for what, found in _kinds(directory, names, name):
         if found:
-            return f"holds {what}: {_some(found)}"
+            return f"holds {what}: {files.listed(found)}"
     return "holds no checkpoint" if names else "is empty"
 
 
@@ -205,19 +206,13 @@ def _nearest_first(name: str, prefixes: list[str]) -> list[str]:
         return ordered
     import difflib
 
-    near = difflib.get_close_matches(name, ordered[:2000], n=_MAX_OFFERED, cutoff=0.6)
+    near = difflib.get_close_matches(name, ordered[:2000], n=_MAX_NEAREST, cutoff=0.6)
     return near + [prefix for prefix in ordered if prefix not in near]
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
     """Puts ``ckpt-9`` before ``ckpt-10``."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]{1,18})", name)]
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_MAX_OFFERED])
-    more = len(names) - _MAX_OFFERED
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _names_in(directory: str) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tensorbundle import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TypeAlias
@@ -96,12 +98,14 @@ def _alike(name: str, names: Sequence[str]) -> list[str]:
     return alike[:_MAX_COMPARED]
 
 
-def not_found_message(name: object, names: Sequence[str], where: str) -> str:
+def not_found_message(name: object, names: Sequence[str], where: str, missing_shards: Sequence[str] = ()) -> str:
     """The message for a name that isn't in the checkpoint at ``where``; has TensorFlow's phrase in it."""
     if not isinstance(name, str):
         return f"Key {name!r} not found in checkpoint {where!r}: names of tensors are str, not {type(name).__name__}"
     offered = ", ".join(repr(other) for other in nearest(name, names))
     hint = f"; the nearest names are {offered}" if offered else f"; it has {len(names)} tensors, none of a like name"
+    if missing_shards:
+        hint += f"; it may be in a missing shard: {files.listed(missing_shards)}"
     return f"Key {_shortened(name)} not found in checkpoint {where!r}{hint}"
 
 

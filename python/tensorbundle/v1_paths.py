@@ -12,7 +12,7 @@ import re
 
 from tensorbundle import files
 
-_SHARD = re.compile(r"(?P<name>.*)-\d{5}-of-(?P<number>(?!00000)\d{5})\Z", re.DOTALL)
+_SHARD = re.compile(r"(?P<name>.*)-(?P<shard>\d{5})-of-(?P<number>(?!00000)\d{5})\Z", re.DOTALL)
 _PATTERN = re.compile(r"(?P<name>.*)-\?\?\?\?\?-of-(?P<number>(?!00000)\d{5})\Z", re.DOTALL)
 # What variables of a SavedModel were called, through the years.
 _VARIABLES = ("variables", "saved_model_variables")
@@ -22,46 +22,31 @@ _V2_FILE = re.compile(r".*\.(?:index|data-\d{5,}-of-\d{5,})\Z", re.DOTALL)
 # The last eight bytes of a table.
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 
-# For a message: how many missing shards are named.
-_MAX_NAMED = 5
-
 
 def of_file(path: str) -> str | None:
-    """The checkpoint that an existing file is, or a shard of: all shards if all are there, else it alone.
+    """The checkpoint that an existing file is, or is a shard of, whether or not the other shards are there.
 
     None if it is no table, which every V1 file is.
     """
     if not is_table(path):
         return None
     shard = _SHARD.match(path)
-    if shard is None:
+    if shard is None or shard["shard"] >= shard["number"]:
         return path
-    pattern = f"{shard['name']}-?????-of-{shard['number']}"
-    return path if _missing_shards(pattern) else pattern
+    return f"{shard['name']}-?????-of-{shard['number']}"
 
 
 def of_pattern(pattern: str) -> str | None:
-    """The checkpoint whose shards, or whose only file, match a pattern; None if nothing does.
+    """The checkpoint some of whose shards, or whose only file, match a pattern; None if nothing does.
 
     Raises:
-        FileNotFoundError: Only some of its shards are there, or files of several checkpoints match.
+        FileNotFoundError: Files of several checkpoints match.
     """
     if _PATTERN.match(pattern) is None:
         return _of_other_pattern(pattern)
-    missing = _missing_shards(pattern)
-    if not missing:
-        return pattern
-    total = int(pattern[-5:])
-    if len(missing) == total:
-        return None
-    named = ", ".join(repr(path) for path in missing[:_MAX_NAMED])
-    more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
-    raise FileNotFoundError(
-        errno.ENOENT,
-        f"{len(missing)} of the {total} shards of this checkpoint are missing: {named}{more}; one that is there can "
-        f"be opened by its own name",
-        pattern,
-    )
+    name, _, number = pattern.rpartition("-?????-of-")
+    shards = (f"{name}-{shard:05d}-of-{number}" for shard in range(int(number)))
+    return pattern if any(map(files.is_file, shards)) else None
 
 
 def of_saved_model(variables: str) -> str | None:
@@ -102,13 +87,6 @@ def is_table(path: str) -> bool:
         return False
 
 
-def _missing_shards(pattern: str) -> list[str]:
-    """The shards of a pattern, which it is, that are not there."""
-    name, _, number = pattern.rpartition("-?????-of-")
-    shards = [f"{name}-{shard:05d}-of-{number}" for shard in range(int(number))]
-    return [shard for shard in shards if not files.is_file(shard)]
-
-
 def _of_other_pattern(pattern: str) -> str | None:
     directory, name = os.path.split(pattern)
     if not any(symbol in name for symbol in "*?["):
@@ -119,6 +97,6 @@ def _of_other_pattern(pattern: str) -> str | None:
         return None
     found = checkpoints_among(directory, names)
     if len(found) > 1:
-        shown = ", ".join(repr(each) for each in found[:_MAX_NAMED])
-        raise FileNotFoundError(errno.ENOENT, f"files of several checkpoints match this pattern: {shown}", pattern)
+        message = f"files of several checkpoints match this pattern: {files.listed(found)}"
+        raise FileNotFoundError(errno.ENOENT, message, pattern)
     return os.path.join(directory, found[0]) if found else None

@@ -38,24 +38,33 @@ class VerifyReport:
         checked: Number of tensors that were looked at, the damaged ones included.
         nbytes: Bytes that were read.
         damaged: What is wrong, in key order; empty if nothing is.
+        missing_shards: Files of a V1 checkpoint that were not there when it was opened, unless it was asked for certain
+            tensors. Which others they hold is not known.
     """
 
     checked: int
     nbytes: int
     damaged: tuple[Damage, ...]
+    missing_shards: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return not self.damaged
+        return not self.damaged and not self.missing_shards
 
     def __repr__(self) -> str:
-        outcome = f"{self._count()} damaged" if self.damaged else "sound"
+        damaged = [f"{self._count()} damaged"] if self.damaged else []
+        missing = [f"{len(self.missing_shards)} of the shards missing"] if self.missing_shards else []
+        outcome = ", ".join(damaged + missing) or "sound"
         return f"<VerifyReport: {self.checked} tensors, {self.nbytes} bytes, {outcome}>"
 
     def __str__(self) -> str:
-        if not self.damaged:
-            return f"all {self.checked} tensors are sound ({self.nbytes} bytes)"
-        head = f"{self._count()} of {self.checked} tensors are damaged ({self.nbytes} bytes)"
-        return "\n".join([head, *(f"  {damage}" for damage in self.damaged)])
+        missing = (f"  {path!r}: the shard is missing, with whatever it alone holds" for path in self.missing_shards)
+        return "\n".join([self._head(), *(f"  {damage}" for damage in self.damaged), *missing])
+
+    def _head(self) -> str:
+        if self.damaged:
+            return f"{self._count()} of {self.checked} tensors are damaged ({self.nbytes} bytes)"
+        listed = " that could be listed" if self.missing_shards else ""
+        return f"all {self.checked} tensors{listed} are sound ({self.nbytes} bytes)"
 
     def _count(self) -> int:
         """Number of damaged tensors: one in pieces may be damaged in several places."""

@@ -184,8 +184,35 @@ CASES = [
         "('ndarray'",
     ),
     differing("slices of V1", lambda t: t.load_variable("lone-00000-of-00002", "w").shape, "('tuple'", "DataLossError"),
+    *[
+        both(lambda t, call=call: call(t, "half-?????-of-00002"))
+        for call in (
+            lambda t, path: t.load_checkpoint(path),
+            lambda t, path: t.list_variables(path),
+            lambda t, path: t.load_variable(path, "n"),
+            lambda t, path: t.load_checkpoint(path).get_variable_to_shape_map(),
+            lambda t, path: t.load_checkpoint(path).has_tensor("nothing"),
+            lambda t, path: t.checkpoint_exists(path),
+        )
+    ],
+    both(lambda t: t.load_variable("half-?????-of-00002", "nothing"), "nothing", "not found in checkpoint"),
     differing(
-        "missing shard of V1", lambda t: t.load_checkpoint("lone-?????-of-00002"), "CheckpointReader", "NotFoundError"
+        "missing shard of V1",
+        lambda t: warned(lambda: t.load_checkpoint("half-?????-of-00002")),
+        "('list', [])",
+        "('list', [('str', 'DamageWarning')",
+    ),
+    differing(
+        "missing shard of V1",
+        lambda t: message(lambda: t.load_variable("half-?????-of-00002", "nothing")).count("missing"),
+        "('int', 0)",
+        "('int', 1)",
+    ),
+    differing(
+        "name of a shard of V1",
+        lambda t: len(t.list_variables("v1_sharded-00000-of-00002")),
+        "('int', 1)",
+        "('int', 2)",
     ),
     # The state file.
     both(lambda t: t.get_checkpoint_state("run")),
@@ -282,6 +309,13 @@ def warned(call):
     return [warning.category.__name__ for warning in caught]
 
 
+def message(call):
+    """What the error says that a call raises."""
+    with pytest.raises(Exception, match="not found") as caught:
+        call()
+    return str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def theirs(tensorflow) -> Any:
     return types.SimpleNamespace(**{name: getattr(tensorflow.compat.v1.train, name) for name in tb.train.TF_NAMES[1:]})
@@ -306,6 +340,7 @@ def template(tmp_path_factory, tensorflow) -> Path:
     for name in ("v1", "v1_sharded-00000-of-00002", "v1_sharded-00001-of-00002"):
         shutil.copy(GOLDEN / "2.21.0" / name, at / name)
     shutil.copy(at / "v1_sharded-00000-of-00002", at / "lone-00000-of-00002")
+    shutil.copy(at / "v1_sharded-00001-of-00002", at / "half-00001-of-00002")
     damage(at)
     for name in ("text", "good.meta", "v1.meta", "v1.xmeta", "v1_sharded.meta", "export/saved_model.pb"):
         (at / name).write_text("no checkpoint" * 20, "utf-8")

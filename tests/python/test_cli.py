@@ -93,6 +93,7 @@ def test_ls_as_json(prefix):
         "num_shards": 1,
         "nbytes": 480084,
         "problems": {},
+        "missing_shards": [],
     }
     with tb.open(prefix) as ckpt:
         for tensor, entry in zip(listed["tensors"], ckpt.entries(), strict=True):
@@ -209,6 +210,7 @@ def test_verify_as_json(prefix, damaged):
         "checked": 4,
         "nbytes": 480084,
         "damaged": [],
+        "missing_shards": [],
     }
     result = run("verify", damaged, "--json")
     assert result.returncode == 3

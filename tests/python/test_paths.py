@@ -361,14 +361,21 @@ def test_v1_pattern_and_shards(tmp_path):
         assert found_v1(tmp_path / f"vars-{shard:05d}-of-00003") == pattern
 
 
-def test_v1_shard_whose_siblings_are_gone_stands_for_itself(tmp_path):
+def test_v1_pattern_and_shards_without_one_of_them(tmp_path):
     pattern = touch_shards(tmp_path, "vars", 3)
     (tmp_path / "vars-00001-of-00003").unlink()
-    assert found_v1(tmp_path / "vars-00002-of-00003") == f"{tmp_path}/vars-00002-of-00003"
-    assert missing(pattern).strerror == (
-        f"1 of the 3 shards of this checkpoint are missing: '{tmp_path}/vars-00001-of-00003'; one that is there can be "
-        "opened by its own name"
-    )
+    assert found_v1(pattern) == pattern
+    assert found_v1(tmp_path / "vars-00002-of-00003") == pattern
+    assert found_v1(tmp_path / "vars-*") == pattern
+    (tmp_path / "vars-00000-of-00003").unlink()
+    (tmp_path / "vars-00002-of-00003").unlink()
+    assert missing(pattern).strerror.startswith(f"no checkpoint here: looked for '{pattern}.index'")
+
+
+@pytest.mark.parametrize("name", ["vars-00003-of-00003", "vars-00000-of-00000"])
+def test_v1_file_whose_number_is_no_shards_stands_for_itself(tmp_path, name):
+    touch(tmp_path / name, TABLE_END)
+    assert found_v1(tmp_path / name) == f"{tmp_path}/{name}"
 
 
 def test_v1_pattern_of_another_form(tmp_path):

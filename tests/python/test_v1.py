@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -459,19 +460,158 @@ def test_files_that_disagree(tmp_path):
         tb.open(tmp_path / "m-?????-of-00002")
 
 
-def test_missing_and_damaged_shards(tmp_path):
+# A shard that is missing.
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Three: a tensor of its own in each, and a variable with a row in the first and one in the last."""
     for shard in range(3):
-        v1_writer.write(tmp_path / f"m-0000{shard}-of-00003", [Row(b"w%d" % shard, np.float32(shard))])
-    middle = tmp_path / "m-00001-of-00003"
-    content = middle.read_bytes()
-    middle.write_bytes(content[:3] + bytes([content[3] ^ 1]) + content[4:])
-    assert f"{middle}: data block at 0 of" in opening_fails(tmp_path / "m-?????-of-00003")
-    middle.unlink()
-    assert "1 of the 3 shards of this checkpoint are missing" in opening_fails(
-        tmp_path / "m-?????-of-00003", FileNotFoundError
+        rows = [Row(b"t%d" % shard, np.float32(shard))]
+        if shard != 1:
+            rows.append(Row(b"w", W, piece=f"{shard},2:-"))
+        v1_writer.write(tmp_path / f"m-0000{shard}-of-00003", rows)
+    return [tmp_path / f"m-0000{shard}-of-00003" for shard in range(3)]
+
+
+def opened_in_part(path, **options):
+    """The checkpoint and the one warning that it gives."""
+    with pytest.warns(tb.errors.DamageWarning) as caught:
+        ckpt = tb.open(path, **options)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    return ckpt, str(caught[0].message)
+
+
+@MODES
+def test_missing_shard_is_one_warning_and_the_rest_reads(shards, mmap):
+    shards[1].unlink()
+    pattern = f"{shards[0].parent}/m-?????-of-00003"
+    for path in (pattern, shards[0], shards[2]):
+        ckpt, warning = opened_in_part(path, mmap=mmap)
+        assert warning == (
+            f"1 of the 3 shards of '{pattern}' are missing: '{shards[1]}'; what they alone hold can't be listed"
+        )
+        assert ckpt.path == pattern
+        assert ckpt.num_shards == 3
+        assert ckpt.missing_shards == (str(shards[1]),)
+        assert ckpt.problems() == {}
+        assert list(ckpt) == ["t0", "t2", "w"]
+        arrays = ckpt.load()
+        assert_same_bits(arrays["w"], W)
+        assert (float(arrays["t0"]), float(ckpt["t2"])) == (0, 2)
+
+
+def test_variable_with_a_piece_in_a_missing_shard(shards):
+    shards[0].unlink()
+    shards[1].unlink()
+    ckpt, warning = opened_in_part(shards[2])
+    problem = (
+        'tensor "w": 6 of 12 elements are in no piece, first [0:2, 0:3]; they may be in a missing shard: '
+        f"{shards[0]}, {shards[1]}"
     )
-    with tb.open(tmp_path / "m-00002-of-00003") as ckpt:  # What there is reads.
-        assert list(ckpt) == ["w2"]
+    assert warning == (
+        f"2 of the 3 shards of '{ckpt.path}' are missing: '{shards[0]}', '{shards[1]}'; what they alone hold can't be "
+        f"listed; 1 of 2 tensors in '{ckpt.path}' can't be read, the others can: {problem}"
+    )
+    assert list(ckpt) == ["t2", "w"]
+    assert ckpt.entry("w").shape == (4, 3)
+    assert {name: str(error) for name, error in ckpt.problems().items()} == {"w": problem}
+    with pytest.raises(tb.errors.DataLossError) as raised:
+        ckpt["w"]
+    assert str(raised.value) == problem
+    assert float(ckpt["t2"]) == 2
+
+
+def test_name_that_may_be_in_a_missing_shard(shards):
+    shards[1].unlink()
+    ckpt, _ = opened_in_part(shards[0])
+    for ask in (lambda: ckpt["t1"], lambda: ckpt.entry("t1"), lambda: ckpt.load(["t1"]), lambda: ckpt.verify(["t1"])):
+        with pytest.raises(tb.errors.NotFoundError) as raised:
+            ask()
+        assert str(raised.value) == (
+            f"Key 't1' not found in checkpoint '{ckpt.path}'; it has 3 tensors, none of a like name; "
+            f"it may be in a missing shard: '{shards[1]}'"
+        )
+    assert "t1" not in ckpt
+    assert ckpt.get("t1") is None
+
+
+@MODES
+def test_verifying_without_a_shard(shards, mmap):
+    shards[1].unlink()
+    ckpt, _ = opened_in_part(shards[0], mmap=mmap)
+    report = ckpt.verify()
+    assert not report
+    assert (report.checked, report.damaged, report.missing_shards) == (3, (), (str(shards[1]),))
+    assert repr(report) == f"<VerifyReport: 3 tensors, {report.nbytes} bytes, 1 of the shards missing>"
+    assert str(report) == (
+        f"all 3 tensors that could be listed are sound ({report.nbytes} bytes)\n"
+        f"  '{shards[1]}': the shard is missing, with whatever it alone holds"
+    )
+    # Of these, nothing is missing.
+    named = ckpt.verify(["w", "t0"])
+    assert named
+    assert named.missing_shards == ()
+
+
+def test_damage_beside_a_missing_shard(shards):
+    shards[0].unlink()
+    v1_writer.write(shards[2], [Row(b"large", LARGE)])
+    content = bytearray(shards[2].read_bytes())
+    content[len(content) // 2] ^= 1
+    shards[2].write_bytes(content)
+    ckpt, _ = opened_in_part(shards[1])
+    report = ckpt.verify()
+    assert [(damage.name, damage.shard) for damage in report.damaged] == [("large", 2)]
+    assert repr(report).endswith("bytes, 1 damaged, 1 of the shards missing>")
+    assert str(report).splitlines()[0] == f"1 of 2 tensors are damaged ({report.nbytes} bytes)"
+    assert len(str(report).splitlines()) == 3
+
+
+def test_many_missing_shards_are_counted(tmp_path):
+    path = v1_writer.write(tmp_path / "m-00007-of-00900", [Row(b"w", W)])
+    ckpt, warning = opened_in_part(path)
+    named = ", ".join(f"'{tmp_path}/m-0000{shard}-of-00900'" for shard in range(5))
+    assert warning.startswith(f"899 of the 900 shards of '{ckpt.path}' are missing: {named} and 894 more; ")
+    with pytest.raises(tb.errors.NotFoundError, match=r"00004-of-00900' and 894 more$"):
+        ckpt["x"]
+    assert len(ckpt.missing_shards) == len(ckpt.verify().missing_shards) == 899
+
+
+def test_shard_that_appears_later_makes_another_save(shards):
+    away = shards[1].with_name("away")
+    shards[1].rename(away)
+    ckpt, _ = opened_in_part(shards[0])
+    frozen = pickle.dumps(ckpt)
+    with pytest.warns(tb.errors.DamageWarning):
+        again = pickle.loads(frozen)
+    assert again.missing_shards == ckpt.missing_shards
+    away.rename(shards[1])
+    assert list(ckpt) == ["t0", "t2", "w"]
+    with pytest.raises(tb.errors.DataLossError, match="another save is at"):
+        pickle.loads(frozen)
+
+
+def test_all_shards_missing(shards):
+    for shard in shards:
+        shard.unlink()
+    opening_fails(shards[0].with_name("m-?????-of-00003"), FileNotFoundError)
+    opening_fails(shards[0], FileNotFoundError)
+
+
+def test_damaged_shard(shards):
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(content[:3] + bytes([content[3] ^ 1]) + content[4:])
+    assert f"{shards[1]}: data block at 0 of" in opening_fails(shards[0])
+    shards[2].unlink()
+    assert f"{shards[1]}: data block at 0 of" in opening_fails(shards[0])
+
+
+def test_sound_ones_have_no_missing_shards(shards):
+    with tb.open(shards[0]) as ckpt:
+        assert ckpt.missing_shards == ()
+        assert ckpt.verify().missing_shards == ()
 
 
 # Damage.
@@ -581,3 +721,27 @@ def test_ls_and_verify(path):
     assert listed[1].split() == ["large", "float32", "[200000]", "800", "kB", "-"]
     assert listed[-1].endswith(f"1 data file: {path}")
     assert run("verify", path)[-1].endswith(", sound")
+
+
+def fails(*arguments):
+    command = [sys.executable, "-m", "tensorbundle.cli", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 3
+    return result
+
+
+def test_ls_and_verify_without_a_shard(shards):
+    pytest.importorskip("click")
+    shards[1].unlink()
+    pattern = f"{shards[0].parent}/m-?????-of-00003"
+    listed = fails("ls", pattern)
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:4]] == ["t0", "t2", "w"]
+    assert listed.stdout.splitlines()[-1].endswith(f"3 data files, 1 of them missing: {pattern}")
+    assert listed.stderr == f"missing, with whatever it alone holds: {shards[1]}\n"
+    as_json = json.loads(fails("ls", pattern, "--json").stdout)
+    assert (as_json["num_shards"], as_json["missing_shards"]) == (3, [str(shards[1])])
+    verified = fails("verify", pattern).stdout.splitlines()
+    assert verified[0] == f"missing, with whatever it alone holds: {shards[1]}"
+    assert verified[-1].endswith(", 1 of 3 shards missing")
+    as_json = json.loads(fails("verify", pattern, "--json").stdout)
+    assert (as_json["sound"], as_json["missing_shards"], as_json["damaged"]) == (False, [str(shards[1])], [])

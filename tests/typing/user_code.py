@@ -91,6 +91,8 @@ assert_type(report.nbytes, int)
 assert_type(report.damaged, tuple[tb.Damage, ...])
 assert_type(report.damaged[0].cause, Exception)
 assert_type(report.damaged[0].expected, int | None)
+assert_type(report.missing_shards, tuple[str, ...])
+assert_type(ckpt.missing_shards, tuple[str, ...])
 
 with tb.open("run/ckpt") as opened:
     assert_type(opened, tb.Checkpoint)

@@ -95,6 +95,10 @@ struct VerifyReport {
   uint64_t num_tensors = 0;     // Checked, the damaged ones included.
   uint64_t num_bytes = 0;       // Read.
   std::vector<Damage> damaged;  // In key order.
+  // Of VerifyAll: Checkpoint::missing_shards. What they held can't be checked.
+  std::vector<std::string> missing_shards;
+
+  bool sound() const { return damaged.empty() && missing_shards.empty(); }
 };
 
 // A checkpoint: one save, whole, whatever happens to its files after it was opened.
@@ -110,15 +114,19 @@ class TENSORBUNDLE_EXPORT Checkpoint {
   // another save has taken its place meanwhile, starts over. An index that is damaged as a table is an error; an entry
   // that makes no sense, or whose data file is missing or too short, is a Problem of that tensor alone.
   //
-  // V1: opens every file, and reads the list of tensors and the index block of each. A file that is missing, or damaged
-  // there, is an error: it may hold any tensor. What is wrong with one tensor is its Problem, as far as the list tells;
-  // whether its record is there and sound is seen when it is read.
+  // V1: opens every file, and reads the list of tensors and the index block of each. A file that is damaged there is an
+  // error. Shards that are missing, but not all, are missing_shards(): what the others hold is listed and reads. What
+  // is wrong with one tensor is its Problem, as far as the list tells; whether its record is there and sound is seen
+  // when it is read.
   static Result<Checkpoint> Open(const std::string& path, const OpenOptions& options = {});
 
   // What was opened: the prefix, or of V1 the file or pattern.
   const std::string& prefix() const;
-  // Data files; of V1 all files.
+  // Data files; of V1 all files. Those that are missing count.
   int32_t num_shards() const;
+  // Of V1: the shards that were not there when it was opened. What they alone hold is in no list; of what they hold in
+  // part, that is the Problem. Empty for V2, whose index lists every tensor: there, it is a Problem of each.
+  std::vector<std::string> missing_shards() const;
   // Size and CRC-32C of the index file: together they identify the save. Of V1, which has no such file, the size of all
   // files and a checksum over those of their blocks, which are read for it each time (0 if they can't be).
   uint64_t index_size_bytes() const;

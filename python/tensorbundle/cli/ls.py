@@ -22,7 +22,7 @@ def command(ctx: click.Context, path: str, as_json: bool) -> None:
     """List the tensors of the checkpoint at PATH: name, dtype, shape, size in bytes and data file.
 
     Only the index is read. Tensors that can't be read, because a data file is missing for instance, are listed on
-    stderr, and the exit code is then 3.
+    stderr, as are missing shards of a V1 checkpoint, and the exit code is then 3.
     """
     with output.opened(path) as checkpoint:
         entries = checkpoint.entries()
@@ -32,9 +32,11 @@ def command(ctx: click.Context, path: str, as_json: bool) -> None:
         else:
             output.print_table(_COLUMNS, [_row(entry) for entry in entries])
             click.echo(_totals(checkpoint, entries))
+        missing = checkpoint.missing_shards
     for name, problem in problems.items():
         click.echo(f"can't be read: {output.about(name, problem)}", err=True)
-    ctx.exit(3 if problems else 0)
+    output.print_missing(missing, err=True)
+    ctx.exit(3 if problems or missing else 0)
 
 
 def _row(entry: tensorbundle.Entry) -> list[str]:
@@ -50,6 +52,8 @@ def _shard(entry: tensorbundle.Entry) -> str:
 def _totals(checkpoint: tensorbundle.Checkpoint, entries: list[tensorbundle.Entry]) -> str:
     size = output.human_size(sum(entry.nbytes for entry in entries))
     files = output.count(checkpoint.num_shards, "data file")
+    if checkpoint.missing_shards:
+        files += f", {len(checkpoint.missing_shards)} of them missing"
     return f"{output.count(len(checkpoint), 'tensor')}, {size}, {files}: {output.printable(checkpoint.path)}"
 
 
@@ -63,6 +67,7 @@ def _described(
         "nbytes": sum(entry.nbytes for entry in entries),
         "tensors": [_described_entry(entry) for entry in entries],
         "problems": {name: str(problem) for name, problem in problems.items()},
+        "missing_shards": list(checkpoint.missing_shards),
     }
 
 

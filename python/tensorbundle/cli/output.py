@@ -102,6 +102,12 @@ def about(name: str, problem: Exception) -> str:
     return printable(text if name in text else f"{name}: {text}")
 
 
+def print_missing(shards: Sequence[str], *, err: bool = False) -> None:
+    """A line for each missing shard of a V1 checkpoint, of whose tensors nothing is known."""
+    for path in shards:
+        click.echo(f"missing, with whatever it alone holds: {printable(path)}", err=err)
+
+
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(value, indent=1))

@@ -21,7 +21,7 @@ def command(ctx: click.Context, path: str, threads: int | None, as_json: bool) -
     """Read every byte of the checkpoint at PATH and compare every checksum.
 
     Each damaged tensor is reported with its data file, the offset in it, and both checksums. The exit code is 0 if all
-    is sound and 3 if not.
+    is sound and 3 if not. Missing shards of a V1 checkpoint are reported too.
     """
     with output.opened(path, threads) as checkpoint:
         report = checkpoint.verify(progress=True)
@@ -35,9 +35,13 @@ def command(ctx: click.Context, path: str, threads: int | None, as_json: bool) -
 def _print_report(checkpoint: tensorbundle.Checkpoint, report: tensorbundle.VerifyReport) -> None:
     for damage in report.damaged:
         click.echo(f"damaged: {output.about(damage.name, damage.cause)}")
+    output.print_missing(report.missing_shards)
     # A tensor in pieces may be damaged in several places.
     tensors = len({damage.name for damage in report.damaged})
-    outcome = f"{tensors} damaged" if report.damaged else "sound"
+    damaged = [f"{tensors} damaged"] if report.damaged else []
+    missing = len(report.missing_shards)
+    gone = [f"{missing} of {output.count(checkpoint.num_shards, 'shard')} missing"] if missing else []
+    outcome = ", ".join(damaged + gone) or "sound"
     read = f"{output.count(report.checked, 'tensor')}, {output.human_size(report.nbytes)}"
     click.echo(f"{output.printable(checkpoint.path)}: {read}, {outcome}")
 
@@ -60,4 +64,5 @@ def _described(checkpoint: tensorbundle.Checkpoint, report: tensorbundle.VerifyR
         "checked": report.checked,
         "nbytes": report.nbytes,
         "damaged": damaged,
+        "missing_shards": list(report.missing_shards),
     }

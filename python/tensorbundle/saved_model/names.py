@@ -88,7 +88,8 @@ def find(name: str, sources: Sources) -> Place:
     if place is not None:
         return place
     known = {*sources.checkpoint, *sources.definitions()}.union(*(graph().all() for graph in sources.graphs))
-    message = selection.not_found_message(name, sorted(known), sources.checkpoint.path)
+    missing = sources.checkpoint.missing_shards
+    message = selection.not_found_message(name, sorted(known), sources.checkpoint.path, missing)
     raise errors.NotFoundError(message, tensor=name)
 
 

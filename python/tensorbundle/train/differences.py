@@ -140,8 +140,14 @@ DIFFERENCES = {
     "missing shard of V1": Difference(
         "a pattern of shards of format V1 of which one is missing",
         "a reader of the others, which says nothing",
-        "`NotFoundError`, which names those that are missing; each of the others opens by its own name",
-        "what is missing is not known without them",
+        "the same, and a `DamageWarning` that names those that are missing, as does the `NotFoundError` of a name",
+        "better before the training than in the middle of it",
+    ),
+    "name of a shard of V1": Difference(
+        "`x-00000-of-00002` of format V1 as path",
+        "a reader of that file alone",
+        "the checkpoint `x-?????-of-00002`, with a `DamageWarning` if the other is missing",
+        "that is what the caller means",
     ),
     "state as an object": Difference(
         "what `get_checkpoint_state` and `generate_checkpoint_state_proto` give",

@@ -30,7 +30,8 @@ class CheckpointReader:
         OpError: The system refuses to read it.
 
     Warns:
-        DamageWarning: Some tensors can't be read, because a data file is missing for instance; the others can.
+        DamageWarning: Some tensors can't be read, because a data file is missing for instance; the others can. Or
+            shards of format V1 are missing, whose tensors can't be listed.
     """
 
     def __init__(self, filepattern: str | bytes | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <numeric>
@@ -123,10 +124,95 @@ TEST(V1Save, ReadsShardsAsOne) {
   EXPECT_NE(first->Problem(first->entries()[0]).message().find("[1:4, 0:3]"), std::string::npos);
 }
 
-TEST(V1Save, NeedsEveryShard) {
-  const Status status = Checkpoint::Open(kPattern, ServeFiles({{"m-00000-of-00002", V1Maker().File()}})).status();
-  EXPECT_EQ(status.code(), StatusCode::kIo);
-  EXPECT_EQ(status.path(), "m-00001-of-00002");
+// Three shards: a piece of "w" in the first and one in the last, and beside it a tensor of each.
+std::map<std::string, std::string> ThreeShards() {
+  std::map<std::string, std::string> files;
+  for (int shard = 0; shard < 3; ++shard) {
+    V1Maker maker;
+    maker.Add("t" + std::to_string(shard), kInt32, {1}, PackedTensor(7, Varints({shard})));
+    if (shard != 1) maker.AddPieces("w", kInt32, {2, 1}, {{Rows(shard / 2, 1), PackedTensor(7, Varints({shard}))}});
+    files["m-0000" + std::to_string(shard) + "-of-00003"] = maker.File();
+  }
+  return files;
+}
+const std::string kPatternOfThree = std::string("m-") + "?????" + "-of-00003";
+
+TEST(V1Save, ReadsTheShardsThatAreThere) {
+  auto files = ThreeShards();
+  files.erase("m-00001-of-00003");
+  const auto checkpoint = Checkpoint::Open(kPatternOfThree, ServeFiles(files));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_EQ(checkpoint->missing_shards(), std::vector<std::string>{"m-00001-of-00003"});
+  EXPECT_EQ(checkpoint->num_shards(), 3);
+  ASSERT_EQ(checkpoint->entries().size(), 3u);
+  EXPECT_EQ(Bytes(*checkpoint->Read("t2")), Int32s({2}));
+  EXPECT_EQ(Bytes(*checkpoint->Read("w")), Int32s({0, 2}));
+  const Status status = checkpoint->Read("t1").status();
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  EXPECT_EQ(status.message(), kPatternOfThree + ": \"t1\" not found in checkpoint " + kPatternOfThree +
+                                  "; it may be in a missing shard: m-00001-of-00003");
+  const auto all = checkpoint->VerifyAll();
+  ASSERT_TRUE(all.ok());
+  EXPECT_TRUE(all->damaged.empty());
+  EXPECT_EQ(all->missing_shards, std::vector<std::string>{"m-00001-of-00003"});
+  EXPECT_FALSE(all->sound());
+  EXPECT_TRUE(checkpoint->Verify({checkpoint->Find("w")})->sound());
+}
+
+TEST(V1Save, NamesTheMissingShardsWhereAPieceIsMissing) {
+  auto files = ThreeShards();
+  files.erase("m-00000-of-00003");
+  files.erase("m-00001-of-00003");
+  const auto checkpoint = Checkpoint::Open(kPatternOfThree, ServeFiles(files));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const Entry& w = *checkpoint->Find("w");
+  EXPECT_EQ(w.shape, (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(checkpoint->Problem(w).code(), StatusCode::kDataLoss);
+  EXPECT_EQ(checkpoint->Problem(w).message(),
+            "tensor \"w\": 1 of 2 elements are in no piece, first [0:1, 0:1]; they may be in a missing shard: "
+            "m-00000-of-00003, m-00001-of-00003");
+  EXPECT_EQ(Bytes(*checkpoint->Read("t2")), Int32s({2}));
+}
+
+TEST(V1Save, NumbersDamageByTheShardsName) {
+  auto files = ThreeShards();
+  files.erase("m-00000-of-00003");
+  V1Maker maker;
+  maker.Add("small", kInt32, {1}, PackedTensor(7, Varints({5})));
+  maker.Add("large", kFloat, {3, kColumns}, PackedTensor(5, LargeRows(3, 0)));
+  MadeTable table = maker.Table();
+  for (const auto& block : {table.data[1], table.data[2]}) table.Flip(block.offset + block.size / 2);
+  files["m-00002-of-00003"] = table.bytes;
+  const auto checkpoint = Checkpoint::Open(kPatternOfThree, ServeFiles(files));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const auto report = checkpoint->VerifyAll();
+  ASSERT_EQ(report->damaged.size(), 2u);
+  for (const Damage& damage : report->damaged) EXPECT_EQ(damage.shard, 2) << damage.name;
+}
+
+TEST(V1Save, NeedsOneShardAndNoErrorButThatOneIsMissing) {
+  const Status gone = Checkpoint::Open(kPatternOfThree, ServeFiles({})).status();
+  EXPECT_EQ(gone.code(), StatusCode::kIo);
+  EXPECT_EQ(gone.path(), "m-00000-of-00003");
+  OpenOptions options = ServeFiles(ThreeShards());
+  options.opener = [serve = options.opener](const std::string& path) -> Result<std::shared_ptr<const ByteSource>> {
+    if (path == "m-00001-of-00003") return Status::FromErrno(EACCES, path, "cannot open");
+    return serve(path);
+  };
+  EXPECT_EQ(Checkpoint::Open(kPatternOfThree, options).status().system_error(), EACCES);
+  auto files = ThreeShards();
+  files["m-00001-of-00003"] = std::string(100, 'x');
+  EXPECT_EQ(Checkpoint::Open(kPatternOfThree, ServeFiles(files)).status().code(), StatusCode::kDataLoss);
+}
+
+TEST(V1Save, IsAnotherSaveWithAnotherShard) {
+  auto files = ThreeShards();
+  const auto whole = Checkpoint::Open(kPatternOfThree, ServeFiles(files));
+  EXPECT_TRUE(whole->missing_shards().empty());
+  files.erase("m-00001-of-00003");
+  const auto part = Checkpoint::Open(kPatternOfThree, ServeFiles(files));
+  EXPECT_NE(whole->index_size_bytes(), part->index_size_bytes());
+  EXPECT_NE(whole->index_crc32c(), part->index_crc32c());
 }
 
 TEST(V1Save, PrefersTheIndexOfV2) {
@@ -357,6 +443,32 @@ TEST(V1Save, StartsOverWhenAShardIsReplaced) {
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
   EXPECT_EQ(Bytes(*checkpoint->Read("a")), Int32s({2}));
   EXPECT_EQ(opened, 4);
+}
+
+// Likewise where one comes or goes meanwhile.
+TEST(V1Save, StartsOverWhenAShardComesOrGoes) {
+  for (const bool comes : {true, false}) {
+    const TemporaryDirectory directory;
+    V1Maker maker;
+    maker.Add("a", kInt32, {}, PackedTensor(7, Varints({1})));
+    const std::string moving = directory.Write("m-00000-of-00002", maker.File());
+    const std::string away = directory.File("away");
+    if (comes) std::filesystem::rename(moving, away);
+    directory.Write("m-00001-of-00002", V1Maker().File());
+    int opened = 0;
+    OpenOptions options;
+    options.opener = [&](const std::string& path) {
+      if (path == directory.File("m-00001-of-00002") && ++opened == 1) {
+        std::filesystem::rename(comes ? away : moving, comes ? moving : away);
+      }
+      return OpenFile(path);
+    };
+    const auto checkpoint = Checkpoint::Open(directory.File(kPattern), options);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+    EXPECT_EQ(checkpoint->entries().size(), comes ? 1u : 0u);
+    EXPECT_EQ(checkpoint->missing_shards().size(), comes ? 0u : 1u);
+    EXPECT_EQ(opened, 4);
+  }
 }
 
 }  // namespace

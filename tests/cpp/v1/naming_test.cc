@@ -22,5 +22,13 @@ TEST(V1Naming, TakesNothingElseForAPattern) {
   }
 }
 
+TEST(V1Naming, NamesAFewMissingShards) {
+  EXPECT_EQ(MayBeMissing("it", {}), "");
+  EXPECT_EQ(MayBeMissing("it", {"a"}), "; it may be in a missing shard: a");
+  EXPECT_EQ(MayBeMissing("they", {"a", "b", "c", "d", "e"}), "; they may be in a missing shard: a, b, c, d, e");
+  EXPECT_EQ(MayBeMissing("it", {"a", "b", "c", "d", "e", "f", "g"}),
+            "; it may be in a missing shard: a, b, c, d, e and 2 more");
+}
+
 }  // namespace
 }  // namespace tensorbundle::v1
