@@ -9,6 +9,7 @@
 #include "v1/naming.h"
 
 namespace tensorbundle {
+
 Result<std::unique_ptr<const Save>> OpenSave(const std::string& path, const OpenOptions& options) {
   auto bundle = OpenBundle(path, options);
   if (bundle.ok()) return std::unique_ptr<const Save>(std::make_unique<BundleSave>(*std::move(bundle)));
