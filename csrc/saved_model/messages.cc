@@ -93,6 +93,7 @@ void SetEncoding(TensorInfo::Encoding encoding, TensorInfo* info) {
   *info = std::move(other);
 }
 
+// NOLINTBEGIN(misc-no-recursion): kMaxLevels bounds it.
 class SignatureParser {
  public:
   explicit SignatureParser(const Buffer& file) : file_(file) {}
@@ -173,6 +174,7 @@ class SignatureParser {
 
   const Buffer& file_;
 };
+// NOLINTEND(misc-no-recursion)
 
 // AssetFileDef: 1 tensor_info, 2 filename.
 Status ParseAssetFile(const Buffer& file, const wire::Field& message, std::vector<AssetFile>* assets) {

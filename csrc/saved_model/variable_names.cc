@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <queue>
 #include <unordered_map>
 
 namespace tensorbundle::saved_model {
@@ -19,16 +20,16 @@ bool IsStepTo(std::string_view step, const std::string& name) {
 std::vector<int32_t> MatchNodes(const std::vector<SavedObject>& objects, const ObjectGraph& stored) {
   std::vector<int32_t> nodes(objects.size(), -1);
   std::vector<bool> taken(stored.nodes.size(), false);
-  std::vector<size_t> reached;
+  std::queue<size_t> reached;
   const auto match = [&](size_t object, int32_t node) {
     if (nodes[object] >= 0 || taken[static_cast<size_t>(node)]) return;
     nodes[object] = node;
     taken[static_cast<size_t>(node)] = true;
-    reached.push_back(object);
+    reached.push(object);
   };
   if (!objects.empty() && !stored.nodes.empty()) match(0, 0);
-  for (size_t next = 0; next < reached.size(); ++next) {
-    const size_t object = reached[next];
+  for (; !reached.empty(); reached.pop()) {
+    const size_t object = reached.front();
     std::unordered_map<std::string_view, int32_t> children;
     for (const ObjectGraph::Child& child : stored.nodes[static_cast<size_t>(nodes[object])].children) {
       children.emplace(child.name, child.node);

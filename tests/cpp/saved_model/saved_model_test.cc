@@ -142,7 +142,7 @@ TEST(SavedModel, ListsAtMostTenSetsOfTags) {
 
 TEST(SavedModel, ListsAtMostTenTagsOfASet) {
   const std::string message = OpenError(MetaGraphPart(Tags(11, "a")), {"x"}).message();
-  EXPECT_EQ(message.substr(message.size() - 16), "\"a\", \"a\", ...}");
+  EXPECT_EQ(message.substr(message.size() - 14), "\"a\", \"a\", ...}");
 }
 
 TEST(SavedModel, TheOnlyOneIsExactlyOne) {
