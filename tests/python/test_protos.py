@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from support import corpus, wire
 from support.processes import run_python
@@ -205,6 +207,13 @@ def test_deep_nesting():
         with pytest.raises(errors.DataLossError) as caught:
             convert.parse(messages.FullTypeDef, nested(levels), "x")
         assert str(caught.value) == "'x' is no FullTypeDef: messages nest deeper than 100 levels"
+
+
+def test_very_deep_nesting_takes_no_time():
+    begin = time.process_time()
+    with pytest.raises(errors.DataLossError, match="messages nest deeper than 100 levels"):
+        convert.parse(messages.FullTypeDef, nested(20_000), "x")
+    assert time.process_time() - begin < 5
 
 
 def test_damage_that_is_no_depth_says_what_protobuf_says():

@@ -20,11 +20,12 @@ class Fault(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """A message in the data: what describes it, and where it begins and ends."""
+    """A message in the data: what describes it, where it begins and ends, and how many are around it."""
 
     descriptor: Any
     begin: int
     end: int
+    level: int
 
 
 class _Chunk(NamedTuple):
@@ -47,18 +48,17 @@ def find_fault(message_class: Any, data: bytes, error: Exception) -> Fault:
     Only messages that do not parse by themselves are looked into, so that this takes little longer than parsing did.
     """
     try:
-        innermost = _search(_Span(message_class.DESCRIPTOR, 0, len(data)), data)
+        innermost = _search(_Span(message_class.DESCRIPTOR, 0, len(data), 0), data)
     except _DamagedError as damage:
         return damage.fault
-    if _is_deep(innermost, data):
-        return Fault(f"messages nest deeper than {MOST_LEVELS} levels", None)
-    return Fault(str(error), None)
+    too_deep = Fault(f"messages nest deeper than {MOST_LEVELS} levels", None)
+    return too_deep if _is_deep(innermost, data) else Fault(str(error), None)
 
 
 def _search(message: _Span, data: bytes) -> _Span:
-    """Raises the first fault in a message, and returns the last one in it that does not parse if each is sound."""
+    """Raises the first fault in a message; if each in it is sound, returns the last or deepest that does not parse."""
     stack, innermost = [message], message
-    while stack:
+    while stack and innermost.level <= MOST_LEVELS:
         message = stack.pop()
         if not _is_map_entry(message.descriptor):
             innermost = message
@@ -68,7 +68,7 @@ def _search(message: _Span, data: bytes) -> _Span:
 
 def _is_deep(message: _Span, data: bytes) -> bool:
     level = [message]
-    for _ in range(MOST_LEVELS + 1):
+    while level and level[0].level <= MOST_LEVELS:
         level = [inner for message in level for inner in _inner(message, data)]
     return bool(level)
 
@@ -80,7 +80,7 @@ def _inner(message: _Span, data: bytes) -> Iterator[_Span]:
         if field is None:
             continue
         if field.message_type is not None:
-            yield _Span(field.message_type, chunk.begin, chunk.end)
+            yield _Span(field.message_type, chunk.begin, chunk.end, message.level + 1)
         elif field.type == _STRING:
             _check_string(field, data, chunk)
 
