@@ -126,7 +126,7 @@ def test_a_small_graph_of_long_paths():
         tb.errors.LimitError, match=r"^the paths of the variables take 992116000 bytes, more than 34\d{6}$"
     ):
         graph.variables  # noqa: B018
-    with pytest.raises(tb.errors.LimitError, match="^these paths take 24799900 bytes, more than 16777216$"):
+    with pytest.raises(tb.errors.LimitError, match=r"^these paths take 24799900 bytes, more than 16777216$"):
         graph.paths([depth] * 100)
     assert str(graph).splitlines()[1] == f"├─ 0 variables -> {path[:200]}...{path[-200:]}"
     assert len(str(graph)) < 1_000_000
