@@ -110,6 +110,11 @@ def test_a_graph_of_any_depth():
     assert time.process_time() - start < 20
 
 
+def test_paths_of_some_objects(golden):
+    assert golden.paths([0, 1]) == {0: "", 1: golden.nodes[1].path}
+    assert tb.ObjectGraph.parse(record_of(nodes=2)).paths([0, 1]) == {0: ""}
+
+
 def test_a_small_graph_of_long_paths():
     depth = 8000
     steps = [(node, node + 1, "x" * 30) for node in range(depth)]
@@ -121,6 +126,8 @@ def test_a_small_graph_of_long_paths():
         tb.errors.LimitError, match=r"^the paths of the variables take 992116000 bytes, more than 34\d{6}$"
     ):
         graph.variables  # noqa: B018
+    with pytest.raises(tb.errors.LimitError, match=r"^these paths take 24799900 bytes, more than 16777216$"):
+        graph.paths([depth] * 100)
     assert str(graph).splitlines()[1] == f"├─ 0 variables -> {path[:200]}...{path[-200:]}"
     assert len(str(graph)) < 1_000_000
 
