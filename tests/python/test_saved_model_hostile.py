@@ -87,17 +87,30 @@ def test_links_that_leave_the_assets_beside_them(tmp_path):
     assert "is refused: a link leads out of 'assets'" in damage(saved_model.load(directory), "assets")
 
 
+def test_assets_that_are_a_link_themselves(tmp_path):
+    """An archive may bring such a link, and lead to whatever is on the machine that it is unpacked on."""
+    made = meta_graph()
+    add_asset(made, "file:0", "passwd")
+    directory = write(tmp_path / "model", made)
+    (tmp_path / "elsewhere").mkdir()
+    (directory / "assets").symlink_to("../elsewhere")
+    real = str(tmp_path.resolve() / "elsewhere" / "passwd")
+    assert damage(saved_model.load(directory), "assets") == (
+        f"the asset 'passwd' is refused: a link leads out of 'assets', to {real!r}"
+    )
+
+
 def test_links_that_stay(tmp_path):
     made = meta_graph()
     add_asset(made, "file:0", "link")
     add_asset(made, "loop:0", "loop")
     directory = write(tmp_path / "model", made)
-    (tmp_path / "elsewhere").mkdir()
-    (directory / "assets").symlink_to("../elsewhere")  # The directory itself may be anywhere.
-    (tmp_path / "elsewhere" / "link").symlink_to("a.txt")
-    (tmp_path / "elsewhere" / "loop").symlink_to("loop")
-    assets = saved_model.load(directory).assets
-    assert assets == {"file:0": f"{directory}/assets/link", "loop:0": f"{directory}/assets/loop"}
+    (directory / "assets").mkdir()
+    (directory / "assets" / "link").symlink_to("a.txt")
+    (directory / "assets" / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("model")  # The model itself may be anywhere.
+    assets = saved_model.load(tmp_path / "link").assets
+    assert assets == {"file:0": f"{tmp_path}/link/assets/link", "loop:0": f"{tmp_path}/link/assets/loop"}
 
 
 def test_assets_that_are_something_else(tmp_path):

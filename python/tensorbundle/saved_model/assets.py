@@ -25,7 +25,7 @@ def of(meta_graph: Any, directory: str, where: str) -> dict[str, str]:
 
     Raises:
         DataLossError: A file is named that may not be: by an absolute path, with ``..`` or a NUL in it, or where a link
-            leads out of ``assets``. Or the list of assets can't be understood.
+            leads out of ``assets``, which is no link itself. Or the list of assets can't be understood.
     """
     return {asset.tensor_info.name: path_of(asset.filename, directory, where) for asset in listed(meta_graph, where)}
 
@@ -57,7 +57,8 @@ def path_of(name: str, directory: str, where: str) -> str:
     folder = os.path.join(directory, ASSETS_DIRECTORY)
     path = os.path.join(folder, name)
     if not reason:
-        real, base = os.path.realpath(path), os.path.realpath(folder)
+        # The directory itself may be no link either: an archive could bring one that leads anywhere.
+        real, base = os.path.realpath(path), os.path.join(os.path.realpath(directory), ASSETS_DIRECTORY)
         reason = (
             "" if real.startswith(os.path.join(base, "")) else f"a link leads out of {ASSETS_DIRECTORY!r}, to {real!r}"
         )
