@@ -11,6 +11,7 @@ An answer is a dict from a kind to a value. The kinds:
     words     the data file's 64-bit words added up
     size      the data file's size in bytes
     output    what a program printed
+    shown     names of tensors in what a program printed about a model
 """
 
 import hashlib
@@ -133,6 +134,7 @@ _COMPARE = {
     "rows": _compare_rows,
     "same": _compare_fixed(True),
     "saved": _compare_saved,
+    "shown": _compare_fixed(["x:0", "y:0"]),
     "size": _compare_number("size"),
     "tensors": _compare_tensors,
     "touched": _compare_number("touched"),

@@ -126,6 +126,18 @@ CASES = {
         {"tensorbundle": "train.tensorbundle_variables", "TensorFlow": "train.tensorflow_variables"},
         (Faster("TensorFlow", 5),),
     ),
+    "model_variables": Case(
+        "The variables of a SavedModel with a graph of 10 MB, above their checkpoint by itself",
+        "large_model",
+        {"tensorbundle": "models.tensorbundle_variables", "checkpoint": "load.tensorbundle"},
+        (Below("seconds", 0.05, above="checkpoint"),),
+    ),
+    "model_show": Case(
+        "`tensorbundle saved-model show` of a small model, the whole process",
+        "small_model",
+        {"tensorbundle": "models.tensorbundle_show", "saved_model_cli": "models.saved_model_cli_show"},
+        (Below("seconds", 0.25), Faster("saved_model_cli", 10)),
+    ),
     "memory": Case(
         "Memory beside the page cache for 1.33 GB as views",
         "bert",

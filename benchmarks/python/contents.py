@@ -19,6 +19,7 @@ class Sizes:
         strings: How many short strings.
         variables: How many variables the calls of ``tf.train`` meet.
         rows: How many rows of 4 KiB the large variable has.
+        nodes: How many nodes the graph of the large model has.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Sizes:
     strings: int
     variables: int
     rows: int
+    nodes: int
 
 
 SIZES = {
@@ -43,9 +45,20 @@ SIZES = {
             strings=1_000_000,
             variables=2_000,
             rows=262_144,
+            nodes=110_000,
         ),
-        Sizes("quick", layers=6, hidden=512, words=30522, tensors=5_000, strings=25_000, variables=200, rows=16_384),
-        Sizes("tiny", layers=1, hidden=8, words=30, tensors=50, strings=60, variables=20, rows=64),
+        Sizes(
+            "quick",
+            layers=6,
+            hidden=512,
+            words=30522,
+            tensors=5_000,
+            strings=25_000,
+            variables=200,
+            rows=16_384,
+            nodes=5_000,
+        ),
+        Sizes("tiny", layers=1, hidden=8, words=30, tensors=50, strings=60, variables=20, rows=64, nodes=50),
     )
 }
 
@@ -100,6 +113,12 @@ def large_variable(sizes):
     return {"variable": np.random.default_rng(5).standard_normal((sizes.rows, 1024), np.float32)}
 
 
+def small_model(_sizes):
+    """The variables of a small model."""
+    random = np.random.default_rng(6)
+    return {f"dense/{leaf}": random.standard_normal(shape, np.float32) for leaf, shape in _dense(64, 8)}
+
+
 def row_starts(sizes):
     """First rows of the parts of ``large_variable`` that are read, far apart and in no order."""
     parts = sizes.rows // ROWS
@@ -130,4 +149,8 @@ CONTENTS = {
     "short_strings": short_strings,
     "large_variable": large_variable,
     "variables": variables,
+    "small_model": small_model,
+    "large_model": variables,
 }
+# Those that are SavedModels: how many nodes their graphs have.
+MODELS = {"small_model": lambda _sizes: 50, "large_model": lambda sizes: sizes.nodes}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from benchmarks.python import answers, contents
 
@@ -18,13 +19,17 @@ from benchmarks.python import answers, contents
 def write(directory, sizes, name):
     tensors = contents.CONTENTS[name](sizes)
     prefix = directory / name
+    if name in contents.MODELS:
+        prefix = prefix / "variables" / "variables"
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        write_graph(directory / name, contents.MODELS[name](sizes))
     names = sorted(tensors)
     values = [tensors[key] for key in names]
     tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
     if name == "bert":
         write_safetensors(prefix.with_suffix(".safetensors"), tensors)
     data = Path(f"{prefix}.data-00000-of-00001")
-    for path in directory.glob(f"{name}.*"):
+    for path in prefix.parent.glob(f"{prefix.name}.*"):
         sync(path)
     record = {
         "sizes": sizes.name,
@@ -37,7 +42,28 @@ def write(directory, sizes, name):
     }
     if name == "large_variable":
         record["truth"]["rows"] = row_truth(tensors["variable"], record["starts"])
-    prefix.with_suffix(".json").write_text(json.dumps(record), encoding="utf-8")
+    (directory / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def write_graph(export_dir, num_nodes):
+    """A ``saved_model.pb`` with one signature and a long chain of nodes, at 100 bytes each."""
+    model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    meta_graph = model.meta_graphs.add()
+    meta_graph.meta_info_def.tags.append("serve")
+    graph = meta_graph.graph_def
+    float32 = tf.compat.v1.AttrValue(type=tf.float32.as_datatype_enum)
+    name = "x"
+    graph.node.add(name=name, op="Placeholder", attr={"dtype": float32})
+    for step in range(num_nodes):
+        inputs, name = [name], f"model/tower_{step % 100:02d}/layer_{step // 100:04d}/activation"
+        graph.node.add(name=name, op="Tanh", input=inputs, attr={"T": float32})
+    graph.node.add(name="y", op="Identity", input=[name], attr={"T": float32})
+    signature = meta_graph.signature_def["serving_default"]
+    signature.method_name = "tensorflow/serving/predict"
+    for arguments, argument in ((signature.inputs, "x"), (signature.outputs, "y")):
+        arguments[argument].name = f"{argument}:0"
+        arguments[argument].dtype = tf.float32.as_datatype_enum
+    (export_dir / "saved_model.pb").write_bytes(model.SerializeToString())
 
 
 def truth(tensors):

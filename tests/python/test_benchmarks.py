@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / "benchmarks").is_dir(), reason="no benchmarks here: not a checkout"),
 ]
 
-CASES = 22
+CASES = 24
 MODULES = ("answers", "cases", "contents", "goals", "harness", "memory", "report", "rival_process", "run")
 
 

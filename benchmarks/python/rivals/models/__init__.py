@@ -1,0 +1,1 @@
+"""SavedModels: their variables, and what is shown of them."""

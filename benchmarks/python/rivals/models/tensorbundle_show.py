@@ -1,0 +1,17 @@
+"""``tensorbundle saved-model show d``, from the start of the process to its end."""
+
+from pathlib import Path
+
+from benchmarks.python.rivals.models import command
+
+
+def prepare(job):
+    return str(Path(job.prefix).parents[1])
+
+
+def run(directory, _turn):
+    return command.execute("tensorbundle.cli", "saved-model", "show", directory)
+
+
+def answer(output):
+    return {"shown": command.tensor_names(output)}
