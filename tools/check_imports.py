@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "selection",
         "verification",
     },
-    "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "progress"},
+    "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "paths", "progress"},
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
     "manager": {"callers", "checkpoint", "files", "state", "writer"},

@@ -63,6 +63,7 @@ def merge(
     if isinstance(prefixes, (str, bytes, os.PathLike)):
         raise TypeError(f"prefixes must be an iterable of paths, not a single one: give [{prefixes!r}]")
     destination = os.fsdecode(prefix)
+    paths.refuse_url_to_write(destination)
     sources = _resolve_all(list(prefixes))
     callers.warn_of_patterns(destination)
     _core.merge(sources, destination, bool(durable), bool(keep_sources), bool(partial))
@@ -122,6 +123,7 @@ def edit(
     if destination == "":
         raise ValueError("dst is empty; to edit the checkpoint where it is, leave it out")
     if destination is not None:
+        paths.refuse_url_to_write(destination)
         callers.warn_of_patterns(destination)
     _core.edit(source, destination, rules.apply, bool(link), bool(durable))
     return source if destination is None else destination

@@ -232,5 +232,14 @@ def _holds_saved_model(directory: str) -> bool:
 
 def refuse_url(path: str, candidate: str) -> None:
     """Raises ``UnimplementedError`` if a path that is looked for is a URL."""
+    _refuse_url("reading from", path, candidate)
+
+
+def refuse_url_to_write(path: str) -> None:
+    """Raises ``UnimplementedError`` if a path is a URL, of which a directory called ``gs:`` would be made."""
+    _refuse_url("writing to", path, path)
+
+
+def _refuse_url(doing: str, path: str, candidate: str) -> None:
     if _URL.match(candidate):
-        raise errors.UnimplementedError(f"reading from a URL is not supported yet: {candidate!r}", path=path)
+        raise errors.UnimplementedError(f"{doing} a URL is not supported yet: {candidate!r}", path=path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorbundle import _core, callers, dtypes, inputs, opening
+from tensorbundle import _core, callers, dtypes, inputs, opening, paths
 from tensorbundle.checkpoint import Checkpoint
 from tensorbundle.progress import reporting
 
@@ -122,6 +122,7 @@ class CheckpointWriter:
         self._closed = False
         self._warned = 0
         self._cleanup = contextlib.ExitStack()
+        paths.refuse_url_to_write(path)
         callers.warn_of_patterns(path)  # While there is nothing that had to be removed if it is raised.
         with contextlib.ExitStack() as stack:
             report = stack.enter_context(reporting(progress, f"Saving {os.path.basename(path)}"))

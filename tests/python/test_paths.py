@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support import corpus
 
+import tensorbundle as tb
 from tensorbundle import errors, paths
 
 TABLE_END = bytes(40) + bytes.fromhex("57fb808b247547db")
@@ -442,6 +443,28 @@ def test_v1_checkpoint_where_only_v2_will_do(tmp_path):
 @pytest.mark.parametrize("url", ["gs://bucket/ckpt", "s3://b/c.index", "https://host/ckpt"])
 def test_urls(url):
     assert refused(url) == f"reading from a URL is not supported yet: {url!r}"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda url: tb.save(url, {"w": [1.0]}),
+        lambda url: tb.save_objects(url, {"w": [1.0]}),
+        lambda url: tb.merge(["ckpt"], url),
+        lambda url: tb.edit("ckpt", url),
+        lambda url: tb.saved_model.save_variables(url, {"w": [1.0]}),
+        lambda url: tb.saved_model.serving.publish(url, pytest.fail),
+    ],
+)
+def test_urls_are_not_written_to(tmp_path, monkeypatch, write):
+    """A directory named ``gs:`` would be all that there is of what somebody believes to be in a bucket."""
+    monkeypatch.chdir(tmp_path)
+    tb.save("ckpt", {"w": [1.0]})
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(errors.UnimplementedError) as caught:
+        write("gs://bucket/new")
+    assert str(caught.value) == "writing to a URL is not supported yet: 'gs://bucket/new'"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_url_in_a_state_file(tmp_path):

@@ -231,11 +231,12 @@ def test_synced_before_it_has_its_name(base, monkeypatch, durable):
         ({"version": MOST + 1}, ValueError, f"version must be from 0 to {MOST}, not {MOST + 1}"),
         ({"version": "7"}, TypeError, "version must be an integer, not '7'"),
         ({"version": False}, TypeError, "version must be an integer, not False"),
+        ({"write": "export/1"}, TypeError, "write must be a function that fills a directory, not 'export/1'"),
     ],
 )
 def test_wrong_arguments(base, options, kind, message):
     with pytest.raises(kind) as caught:
-        serving.publish(base, pytest.fail, **options)
+        serving.publish(base, **{"write": pytest.fail, **options})
     assert str(caught.value) == message
     assert not base.exists()
 

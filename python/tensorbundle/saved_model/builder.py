@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tensorbundle import errors, files
+from tensorbundle import errors, files, paths
 from tensorbundle.objects import GRAPH_KEY
 from tensorbundle.protos import messages
 from tensorbundle.protos.convert import serialize
@@ -44,6 +44,7 @@ class Builder:
 
     Raises:
         BuilderError: There is something in the directory.
+        UnimplementedError: It is a URL.
         OSError: It can't be made.
 
     Example:
@@ -56,6 +57,7 @@ class Builder:
 
     def __init__(self, export_dir: str | os.PathLike[str], *, durable: bool = True, **as_save: Any) -> None:
         self._export_dir = os.fsdecode(export_dir)
+        paths.refuse_url_to_write(self._export_dir)
         self._options: dict[str, Any] = {**as_save, "durable": durable}
         self._made = files.make_directories(self._export_dir, durable=durable)
         if os.listdir(self._export_dir):
@@ -167,14 +169,19 @@ class Builder:
         return path
 
     def abandon(self) -> None:
-        """Removes all that has been written, also by :meth:`save`, and the directories that were made."""
-        for entry in os.scandir(self._export_dir):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                _remove(entry.path)
+        """Removes all that has been written, also by :meth:`save`, and the directories that were made.
+
+        May be called again.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self._export_dir):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    _remove(entry.path)
         for directory in self._made:
             os.rmdir(directory)
+        self._made = []
 
     @contextlib.contextmanager
     def _adding(

@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, Literal, SupportsIndex
 
 from tensorbundle import errors, files, locks
+from tensorbundle.paths import refuse_url_to_write
 from tensorbundle.saved_model import servable
 from tensorbundle.saved_model.servable import Finding
 from tensorbundle.saved_model.workshop import Workshop
@@ -134,6 +135,7 @@ def publish(
         DataLossError: It is damaged.
         FileExistsError: There is something with that number already.
         LimitError: The highest number that there can be is taken.
+        UnimplementedError: ``base`` is a URL.
         ImportError: protobuf is not installed.
         OSError: The system refuses, and nothing is published; or it is, but an old version can't be removed, which the
             next call tries again. What ``write`` raises comes through.
@@ -144,6 +146,9 @@ def publish(
     """
     base = os.fsdecode(base)
     kept, wanted = _checked_keep(keep), _checked_version(version)
+    if not callable(write):
+        raise TypeError(f"write must be a function that fills a directory, not {write!r}")
+    refuse_url_to_write(base)
     servable.require_protobuf()
     with Workshop(files.absolute(base).rstrip(os.sep) or os.sep) as workshop:
         write(workshop.new)
