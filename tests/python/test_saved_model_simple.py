@@ -95,6 +95,9 @@ def test_names_that_nodes_cannot_have(tmp_path):
     save_variables(tmp_path, {"é": 1, "è": 2, "_w": 3, "a": {"b": 4}, "a/b": 5})
     variables = {node.name for node in read(tmp_path).graph_def.node if node.op == "VarHandleOp"}
     assert variables == {"v_", "v__1", "v_w", "a/b", "a/b_1"}
+    with tb.saved_model.load(tmp_path) as model:
+        names = {"v_": 2, "v__1:0": 1, "v_w": 3, "_w": 3, "a/b": 4, "a/b_1": 4, "a.Sb": 5}
+        assert {name: int(model.variable(name)) for name in names} == names
 
 
 def with_signature(directory: Path, graph, made=None, variables=None, **options):

@@ -370,9 +370,14 @@ class SavedModel:
             name = name.removeprefix(f"{self._scope}/")
         graphs = (
             lambda: self._once("stored_names", lambda: names.GraphNames(self._stored_objects())),
-            lambda: self._once("names", lambda: names.GraphNames(self.object_graph)),
+            lambda: self._once("names", lambda: names.GraphNames(self.object_graph, self._variable_names())),
         )
         return names.find(name, names.Sources(self.variables, graphs, self._defined))
+
+    def _variable_names(self) -> dict[int, str]:
+        """What the objects that are variables are called in the graph, which need not be what the checkpoint says."""
+        nodes = enumerate(self.meta_graph.object_graph_def.nodes)
+        return {number: node.variable.name for number, node in nodes if node.WhichOneof("kind") == "variable"}
 
     def _defined(self) -> dict[str, names.Place]:
         """Variables of the graph's collections, under the names that they have without the scope."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorbundle import _core, errors, selection
@@ -39,8 +39,10 @@ class Place(NamedTuple):
 class GraphNames:
     """The names that a graph of objects has for the keys of a checkpoint."""
 
-    def __init__(self, graph: ObjectGraph | None) -> None:
+    def __init__(self, graph: ObjectGraph | None, variables: Mapping[int, str] | None = None) -> None:
+        """``variables`` are names of objects in a graph of TensorFlow 1, by their numbers, beside those stored."""
         self._graph = graph
+        self._variables = variables or {}
         self._full_names: dict[str, set[str]] | None = None
 
     def keys(self, name: str, checkpoint: Checkpoint) -> set[str]:
@@ -62,8 +64,8 @@ class GraphNames:
             found: dict[str, set[str]] = {}
             for node in graph.nodes:
                 for value in node.attributes:
-                    if value.full_name:
-                        found.setdefault(value.full_name, set()).add(value.key)
+                    for name in {value.full_name, self._variables.get(node.id, "")} - {""}:
+                        found.setdefault(name, set()).add(value.key)
             self._full_names = found
         return self._full_names
 
