@@ -23,10 +23,14 @@ PROGRAM = Path(__file__).parent / "saved_model_program.py"
 KINDS = pytest.mark.parametrize("kind", ["module", "keras", "builder", "writing"])
 
 
+def run_all(*arguments):
+    command = [sys.executable, "-m", "tensorbundle.cli", "saved-model", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+
+
 def run(*arguments):
     """Exit code and what was printed."""
-    command = [sys.executable, "-m", "tensorbundle.cli", "saved-model", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    done = run_all(*arguments)
     return done.returncode, done.stdout
 
 
@@ -113,11 +117,20 @@ def test_files_that_a_branch_writes(exported):
     assert called == ["an object", "node 'while' of '__inference___call___'", "node 'while/cond' of 'while_body_'"]
 
 
-@pytest.mark.parametrize("kind", ["module", "keras", "builder"])
+@pytest.mark.parametrize("kind", ["keras", "builder"])
 def test_models_that_do_no_more_than_compute(exported, kind):
     directory, _ = exported
     code, out = run("scan", directory / kind)
-    assert (code, out.splitlines()[-1].partition(": ")[2]) == (0, "no operation of the 50 looked for")
+    assert (code, out.splitlines()[-1].partition(": ")[2]) == (0, "no operation of the 69 looked for")
+
+
+def test_a_vocabulary_is_a_file_that_is_read(exported):
+    directory, _ = exported
+    code, out = run("scan", directory / "module", "--json")
+    assert (code, [(use["op"], use["does"]) for use in json.loads(out)["found"]]) == (
+        1,
+        [("InitializeTableFromTextFileV2", "reads files")],
+    )
 
 
 def test_operations_that_are_looked_for_are_tensorflows():
@@ -145,5 +158,8 @@ def test_run(exported, tmp_path):
     assert np.load(tmp_path / "out" / "y.npy").tolist() == (inputs * scale).tolist()
     command = ["run", directory / "module", "--signature", "words", "--input-exprs", "words=['b', 'none', b'a']"]
     assert run(*command) == (0, "ids:\n[ 1 -1  0]\n")
-    code, out = run("run", directory / "keras", "--input-exprs", "x=[[1, 2]]")  # It takes four numbers a row.
-    assert (code, out) == (2, "")
+    done = run_all("run", directory / "keras", "--input-exprs", "x=[[1, 2]]")  # It takes four numbers a row.
+    assert (done.returncode, done.stdout) == (2, "")
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("tensorbundle: ")]
+    assert said.startswith("tensorbundle: TensorFlow says: ")
+    assert "\\n" not in said

@@ -131,7 +131,7 @@ def _run(model: SavedModel, feeds: dict[str, Any], targets: dict[str, str]) -> d
             v1.saved_model.loader.load(session, sorted(model.tags), model.path)
             results = session.run(targets, {name: _fed(value, tf) for name, value in feeds.items()})
     except (tf.errors.OpError, ValueError, TypeError, RuntimeError) as error:
-        raise errors.TensorBundleError(f"TensorFlow says: {str(error).strip()}") from error
+        raise errors.TensorBundleError(f"TensorFlow says: {' '.join(str(error).split())}") from error
     return {key: np.asarray(results[key]) for key in targets}
 
 
