@@ -144,6 +144,27 @@ builder.add_meta_graph(b"", {"serve", "gpu"}, clear_devices=True)
 assert_type(builder.save(as_text=True), str)
 assert_type(tb.saved_model.save_variables("export/2", {"dense": {"w": [1.0]}}, tags=["serve"]), str)
 assert_type(tb.saved_model.simple_save("export/3", b"", ckpt, {}, {}), str)
+x = tb.saved_model.build_tensor_info("x:0", "float32", [None, 2])
+tb.saved_model.build_sparse_tensor_info("v:0", "i:0", "s:0", np.float32, None)
+tb.saved_model.build_composite_tensor_info(b"", [x])
+tb.saved_model.build_signature_def({"x": x}, {"y": x}, "method", {"x": 0.5})
+tb.saved_model.predict_signature_def({"x": x}, {"y": x})
+tb.saved_model.regression_signature_def(x, x)
+tb.saved_model.classification_signature_def(x, None, x)
+assert_type(tb.saved_model.is_valid_signature(None), bool)
+tag: str = tb.saved_model.tag_constants.SERVING
+method: str = tb.saved_model.signature_constants.PREDICT_METHOD_NAME
+file: str = tb.saved_model.constants.SAVED_MODEL_FILENAME_PB
+builder.abandon()
+
+# Versions for a model server.
+serving = tb.saved_model.serving
+assert_type(serving.versions("models/m"), list[int])
+assert_type(serving.paths(Path("models/m")), list[str])
+assert_type(serving.latest("models/m"), str | None)
+assert_type(serving.publish("models/m", lambda directory: None, keep=3, version="timestamp", durable=False), str)
+assert_type(serving.check("models/m"), serving.CheckReport)
+assert_type(serving.check_model(Path("export/1")).findings, tuple[serving.Finding, ...])
 
 # SavedModels.
 with tb.saved_model.load(Path("export/1"), {"serve"}, import_scope="s") as model:
@@ -197,6 +218,9 @@ tb.edit("run/ckpt", rename="a")  # type: ignore[arg-type]
 tb.edit("run/ckpt", True, link=True)  # type: ignore[arg-type]
 tb.saved_model.load("export", 5)  # type: ignore[arg-type]
 tb.saved_model.load("export", ["serve"], "s")  # type: ignore[call-arg]
+serving.publish("models/m", "export/1")  # type: ignore[arg-type]
+serving.publish("models/m", print, version="newest")  # type: ignore[arg-type]
+serving.check("models/m").findings = ()  # type: ignore[misc]
 model.tags = frozenset()  # type: ignore[misc]
 model.assets["a"] = "b"  # type: ignore[index]
 entry.name = "x"  # type: ignore[misc]
