@@ -114,6 +114,7 @@ def test_what_is_abandoned_is_gone(tmp_path):
     made.save()
     made.abandon()
     assert files_in(tmp_path) == []
+    made.abandon()
     made = Builder(tmp_path)
     made.add_meta_graph_and_variables(matmul(), {"w": WEIGHTS}, ["serve"])
     made.abandon()
@@ -198,7 +199,13 @@ def test_unknown_fields_are_kept(tmp_path):
         ({"tags": "serve"}, TypeError, "tags must be a list of them, not str: 'serve'"),
         ({"tags": [1]}, TypeError, "a tag is a str, not int: 1"),
         ({"main_op": 5}, TypeError, "main_op is the name of an operation, not int"),
-        ({"signature_def_map": {"a": 5}}, TypeError, "expected a SignatureDef or its bytes, not an instance of int"),
+        (
+            {"signature_def_map": {"a": 5}},
+            TypeError,
+            "signature 'a': expected a SignatureDef or its bytes, not an instance of int",
+        ),
+        ({"signature_def_map": [5]}, TypeError, "signature_def_map must be a mapping from keys to messages, not list"),
+        ({"signature_def_map": {5: predict()}}, TypeError, "the key of a signature is a str, not int: 5"),
     ],
 )
 def test_wrong_types(tmp_path, options, error, message):

@@ -65,13 +65,14 @@ def test_names_are_there():
         (np.dtype(">f4"), "DT_FLOAT"),
         ("string", "DT_STRING"),
         (object, "DT_STRING"),
-        (bytes, "DT_STRING"),
+        (np.bytes_, "DT_STRING"),
         (bool, "DT_BOOL"),
         (ml_dtypes.bfloat16, "DT_BFLOAT16"),
         ("bfloat16", "DT_BFLOAT16"),
         ("qint8", "DT_QINT8"),
         ("resource", "DT_RESOURCE"),
         ("float31", None),
+        (bytes, None),
         (None, None),
         (34, None),
     ],
@@ -153,8 +154,10 @@ def test_signature():
     assert dict(signature.outputs) == {"b": FLOATS}
     assert signature.method_name == "method"
     assert build_signature_def() == messages.SignatureDef()
-    with pytest.raises(TypeError, match=r"^expected a TensorInfo or its bytes, not an instance of str$"):
+    with pytest.raises(TypeError, match=r"^input 'a': expected a TensorInfo or its bytes, not an instance of str$"):
         build_signature_def({"a": "examples:0"})
+    with pytest.raises(TypeError, match=r"^output 'b': expected a TensorInfo or its bytes, not an instance of int$"):
+        build_signature_def(outputs={"b": 5})
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ def test_classifying(classes, scores):
         (
             lambda: regression_signature_def(STRINGS, "x:0"),
             TypeError,
-            "expected a TensorInfo or its bytes, not an instance of str",
+            "predictions: expected a TensorInfo or its bytes, not an instance of str",
         ),
         (lambda: classification_signature_def(None, STRINGS, None), ValueError, "examples can't be None"),
         (

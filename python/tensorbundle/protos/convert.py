@@ -9,12 +9,13 @@ from tensorbundle import errors
 from tensorbundle.protos.limits import MOST_BYTES
 
 
-def as_message(message_class: Any, value: Any) -> Any:
+def as_message(message_class: Any, value: Any, what: str = "") -> Any:
     """``value`` as a message of this class: itself if it is one, else a new one.
 
     Args:
         message_class: One of :mod:`tensorbundle.protos.messages`.
         value: Such a message, one of TensorFlow's with the same name, or serialized bytes.
+        what: What it is of several that were given, for errors.
 
     Raises:
         TypeError: It is something else.
@@ -23,11 +24,12 @@ def as_message(message_class: Any, value: Any) -> Any:
     if isinstance(value, message_class):
         return value
     name = message_class.DESCRIPTOR.name
+    prefix = f"{what}: " if what else ""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return parse(message_class, value, f"{name} given as bytes")
+        return parse(message_class, value, f"{prefix}{name} given as bytes")
     descriptor = getattr(value, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) != message_class.DESCRIPTOR.full_name or isinstance(value, type):
-        raise TypeError(f"expected a {name} or its bytes, not {_description(value, descriptor)}")
+        raise TypeError(f"{prefix}expected a {name} or its bytes, not {_description(value, descriptor)}")
     return parse(message_class, value.SerializeToString(), name)
 
 

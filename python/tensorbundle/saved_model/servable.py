@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tensorbundle import errors, files
 from tensorbundle.saved_model import constants, tag_constants
+from tensorbundle.saved_model.graph import node_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,7 +119,7 @@ def _variable_problems(directory: str, meta_graph: Any, nodes: set[str]) -> Iter
         return
     saver = meta_graph.saver_def
     for what, name in [("restore op", saver.restore_op_name), ("file name tensor", saver.filename_tensor_name)]:
-        if _node(name) not in nodes:
+        if node_name(name) not in nodes:
             yield Problem("error", f"can't be restored: its graph has no node for the {what} {name!r}")
     yield from _checkpoint_problems(index)
 
@@ -141,7 +142,7 @@ def _asset_problems(directory: str, where: str, meta_graph: Any, nodes: set[str]
 
     for asset in assets.listed(meta_graph, where):
         tensor = asset.tensor_info.name
-        if _node(tensor) not in nodes:
+        if node_name(tensor) not in nodes:
             yield Problem("error", f"has asset {asset.filename!r} for tensor {tensor!r}, which its graph has not")
         try:
             path = assets.path_of(asset.filename, directory, where)
@@ -163,7 +164,7 @@ def _init_problems(where: str, meta_graph: Any, nodes: set[str]) -> Iterator[Pro
     except errors.DataLossError as error:
         yield _refusal(error)
         return
-    if op is not None and _node(op) not in nodes:
+    if op is not None and node_name(op) not in nodes:
         yield Problem("error", f"names op {op!r} to be run first, which its graph has not")
 
 
@@ -190,13 +191,8 @@ def _tensor_problems(where: str, info: Any, nodes: set[str]) -> Iterator[Problem
     if not names:
         yield Problem("error", f"has {where}: it names no tensor")
     for name in names:
-        if _node(name) not in nodes:
+        if node_name(name) not in nodes:
             yield Problem("error", f"has {where}: tensor {name!r} is not in its graph")
-
-
-def _node(tensor: str) -> str:
-    """The node that a tensor, or a control input, comes from."""
-    return tensor.removeprefix("^").partition(":")[0]
 
 
 def _refusal(error: errors.DataLossError) -> Problem:

@@ -20,11 +20,14 @@ def checked_signatures(signature_def_map: Mapping[str, Any] | None) -> dict[str,
     """The signatures that a caller gives, as messages of ours.
 
     Raises:
-        TypeError: One is no ``SignatureDef``.
+        TypeError: It is no mapping, or one is no ``SignatureDef``.
         BuilderError: A tensor of one lacks its name or its type.
         ReservedKeyError: A key is one that only builders use.
     """
-    signatures = {key: as_message(messages.SignatureDef, value) for key, value in (signature_def_map or {}).items()}
+    given = {} if signature_def_map is None else signature_def_map
+    if not isinstance(given, Mapping):
+        raise TypeError(f"signature_def_map must be a mapping from keys to messages, not {type(given).__name__}")
+    signatures = {_checked_key(key): _message(key, value) for key, value in given.items()}
     for key, signature in signatures.items():
         for where, info in tensor_infos(signature):
             _check_info(f"signature {key!r}: {where}", info)
@@ -56,6 +59,16 @@ def tensor_infos(signature: Any) -> Iterator[tuple[str, Any]]:
     for what, infos in (("input", signature.inputs), ("output", signature.outputs)):
         for name, info in sorted(infos.items()):
             yield f"{what} {name!r}", info
+
+
+def _checked_key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"the key of a signature is a str, not {type(key).__name__}: {key!r}")
+    return key
+
+
+def _message(key: str, value: Any) -> Any:
+    return as_message(messages.SignatureDef, value, f"signature {key!r}")
 
 
 def _check_info(where: str, info: Any) -> None:

@@ -98,9 +98,9 @@ def build_signature_def(
         TypeError: What should be a message is none, or a default is no tensor.
     """
     signature = messages.SignatureDef(method_name=method_name or "")
-    for given, into in ((inputs, signature.inputs), (outputs, signature.outputs)):
+    for what, given, into in (("input", inputs, signature.inputs), ("output", outputs, signature.outputs)):
         for key, info in (given or {}).items():
-            into[key].CopyFrom(as_message(messages.TensorInfo, info))
+            into[key].CopyFrom(as_message(messages.TensorInfo, info, f"{what} {key!r}"))
     for key, value in (defaults or {}).items():
         signature.defaults[key].CopyFrom(_default(key, value, signature))
     return signature
@@ -250,13 +250,13 @@ def _examples(info: Any) -> Any:
     try:
         return _required("examples", info, "DT_STRING")
     except TypeError as error:
-        raise ValueError(f"examples: {error}") from error
+        raise ValueError(str(error)) from error
 
 
 def _required(what: str, info: Any, dtype: str) -> Any:
     if info is None:
         raise ValueError(f"{what} can't be None")
-    info = as_message(messages.TensorInfo, info)
+    info = as_message(messages.TensorInfo, info, what)
     if info.dtype != messages.DataType.Value(dtype):
         found = messages.DataType.Name(info.dtype) if info.dtype in messages.DataType.values() else info.dtype
         raise ValueError(f"{what} must be {dtype}, not {found}")
