@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support import saved_models
+from support.graphs import WEIGHTS, matmul, predict
 from support.saved_models import add_asset, add_object, add_variable, meta_graph, write
 
 import tensorbundle as tb
@@ -181,6 +182,21 @@ def test_partitioned_variables(partitioned, scope):
             assert loaded.variable(f"{before}emb/part_0").tolist() == whole[:3]
             assert loaded.variable(f"{before}emb/part_1:0").tolist() == whole[3:]
             assert loaded.variable_key(f"{before}emb/part_1") == "emb"
+
+
+def test_a_variable_that_was_saved_under_another_name(tmp_path):
+    """As savers of moving averages do, and as it is once a graph was put under a scope."""
+    saved_model.simple_save(tmp_path / "a", matmul(), {"w": WEIGHTS}, predict().inputs, predict().outputs)
+    with saved_model.load(tmp_path / "a", import_scope="s") as scoped:
+        builder = saved_model.Builder(tmp_path / "b")
+        builder.add_meta_graph_and_variables(scoped.meta_graph, scoped.variables, scoped.tags)
+        builder.save()
+    with saved_model.load(tmp_path / "b") as loaded:
+        assert list(loaded.variables) == ["w"]
+        assert loaded.variable_key("s/w:0") == loaded.variable_key("s/w") == "w"
+        assert np.array_equal(loaded.variable("s/w"), WEIGHTS)
+        with pytest.raises(errors.NotFoundError, match=r"the nearest names are 's/w'$"):
+            loaded.variable("s/v")
 
 
 def test_a_variable_of_a_collection_that_was_not_saved(tmp_path):

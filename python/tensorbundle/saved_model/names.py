@@ -132,11 +132,13 @@ def _at(graph: ObjectGraph, path: str) -> ObjectNode | None:
 
 
 def defined(meta_graph: Any, checkpoint: Checkpoint, where: str) -> dict[str, Place]:
-    """Variables of the collections of a graph, by their names, without ``:0``.
+    """Variables of the collections of a graph, and what its saver restores, by their names, without ``:0``.
 
     Raises:
         DataLossError: A collection can't be understood, or a part doesn't lie in its variable.
     """
+    from tensorbundle.saved_model import restores  # With what builders need; few names take it.
+
     found: dict[str, Place] = {}
     for definition in definitions(meta_graph, where):
         name = definition.variable_name.removesuffix(":0")
@@ -145,6 +147,9 @@ def defined(meta_graph: Any, checkpoint: Checkpoint, where: str) -> dict[str, Pl
         if key in checkpoint:
             found.setdefault(key, Place(key))
             found.setdefault(name, Place(key, _region(definition, checkpoint.entry(key).shape, where)))
+    for name, key in restores.keys_of_variables(meta_graph).items():
+        if key in checkpoint:
+            found.setdefault(name, Place(key))
     return found
 
 

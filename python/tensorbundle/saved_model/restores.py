@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tensorbundle import errors
@@ -73,7 +73,26 @@ def _reached(nodes: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _check_body(body: _Body, stored: Mapping[str, StoredTensor]) -> None:
+def keys_of_variables(meta_graph: Any) -> dict[str, str]:
+    """The tensor that each variable of a graph is restored from, by the variable's name; parts of variables apart."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    body = _Body(_reached(nodes, node_name(meta_graph.saver_def.restore_op_name)), {})
+    return {
+        each.variable.name: each.key for each in _restored(body) if each.variable is not None and not each.slice_spec
+    }
+
+
+class _Restored(NamedTuple):
+    """An output of a node that restores tensors."""
+
+    key: str
+    slice_spec: str
+    dtype: int
+    variable: Any | None
+    name: str
+
+
+def _restored(body: _Body) -> Iterator[_Restored]:
     restores = [node for node in body.nodes.values() if node.op == _RESTORE and len(node.input) > 2]
     targets = _targets(body) if restores else {}
     for restore in restores:
@@ -82,9 +101,14 @@ def _check_body(body: _Body, stored: Mapping[str, StoredTensor]) -> None:
         dtypes = restore.attr["dtypes"].list.type
         for number, (key, spec, dtype) in enumerate(zip(keys, specs, dtypes, strict=False)):
             variable = targets.get((restore.name, number))
-            of = f"variable {variable.name!r}" if variable is not None else f"output {number} of {restore.name!r}"
-            # A part of a partitioned variable has another shape than what is stored.
-            require(stored, key, dtype, None if spec or variable is None else shape_of(variable), of)
+            yield _Restored(key, spec, dtype, variable, f"output {number} of {restore.name!r}")
+
+
+def _check_body(body: _Body, stored: Mapping[str, StoredTensor]) -> None:
+    for key, spec, dtype, variable, name in _restored(body):
+        of = name if variable is None else f"variable {variable.name!r}"
+        # A part of a partitioned variable has another shape than what is stored.
+        require(stored, key, dtype, None if spec or variable is None else shape_of(variable), of)
 
 
 def _targets(body: _Body) -> dict[tuple[str, int], Any]:
