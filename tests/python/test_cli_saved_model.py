@@ -407,7 +407,7 @@ def test_scan(writing):
         f"tags serve: PrintV2 (prints, or writes to a file): node 'a' of 'grad_of_outer', {gradient}",
         "tags serve: PyFunc (calls Python): node 'a' of 'unused', which nothing calls",
         "tags serve: WriteFile (writes files): node 'a' of 'method', called by an object",
-        f"{writing}: 6 operations of the 69 looked for",
+        f"{writing}: 6 operations of the 67 looked for",
     ]
 
 
@@ -430,7 +430,7 @@ def test_scan_for_other_operations(writing):
 def test_scan_finds_nothing(model):
     code, out, err = run("scan", model)
     assert (code, err) == (0, "")
-    assert out == f"{model}: no operation of the 69 looked for\n"
+    assert out == f"{model}: no operation of the 67 looked for\n"
     assert run("scan", model, "--tag-set", "nothing")[0] == 2
 
 

@@ -1,6 +1,7 @@
 """Operations that reach beyond the tensors that a model is given: what running an unknown model may do.
 
-That an operation isn't here is no promise. Saving and restoring variables is not, which every model does.
+That an operation isn't here is no promise. Saving and restoring variables is not, which every model does, nor
+filling a table from a text file, which every model with a vocabulary does.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ DENIED = {
     "FixedLengthRecordReader": _READS,
     "FixedLengthRecordReaderV2": _READS,
     "GenerateVocabRemapping": _READS,
-    "InitializeTableFromTextFile": _READS,
-    "InitializeTableFromTextFileV2": _READS,
     "LMDBDataset": _READS,
     "LMDBReader": _READS,
     "ListSnapshotChunksDataset": _LISTS,
