@@ -59,7 +59,17 @@ TEST(Variables, OtherFilesAreNone) {
   for (const std::string name : {"checkpoint", "model-00000-of-00001", "variables-0-of-1", "my_variables"}) {
     EXPECT_EQ(OpenedFor(name), "(NOT_FOUND)") << name;
   }
-  EXPECT_EQ(OpenedFor("variables-00000-of-00002"), "(IO)");  // One of two.
+}
+
+TEST(Variables, OfWhichAShardIsMissingAreReadAsFarAsTheyGo) {
+  const TemporaryDirectory directory;
+  std::filesystem::create_directories(directory.File("variables"));
+  directory.Write("variables/variables-00000-of-00002", V1File());
+  const auto checkpoint = OpenVariables(directory.path(), {});
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_EQ(checkpoint->entries().at(0).name, "w");
+  ASSERT_EQ(checkpoint->missing_shards().size(), 1u);
+  EXPECT_EQ(checkpoint->missing_shards()[0], directory.File("variables/variables-00001-of-00002"));
 }
 
 TEST(Variables, MayBeMissing) {
