@@ -73,15 +73,9 @@ _HOMES = {
 if not TYPE_CHECKING:  # Or a checker would take any name for one of these.
 
     def __getattr__(name: str) -> object:
-        import importlib
+        from tensorbundle.lazy_names import look_up
 
-        if name in _MODULES:
-            return importlib.import_module(f"{__name__}.{name}")
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
+        return look_up(__name__, name, _MODULES, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ taken literally, ``[``, ``*`` and ``~`` mean themselves, as long as there is suc
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -111,7 +112,7 @@ def _in_directory(directory: str) -> Found:
     state_file = os.path.join(directory, _STATE_FILE)
     if files.is_file(state_file):
         return _from_file(state_file)
-    if any(files.is_file(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES):
+    if holds_saved_model(directory):
         return in_saved_model(directory)
     variables = os.path.join(directory, "variables")
     if files.is_file(variables + _INDEX):
@@ -196,7 +197,7 @@ def _kinds(directory: str, names: list[str], name: str) -> Iterator[tuple[str, l
     prefixes = [entry.removesuffix(_INDEX) for entry in names if entry.endswith(_INDEX)]
     yield "checkpoints", _nearest_first(name, prefixes + v1_paths.checkpoints_among(directory, some))
     yield "data files without their index", [entry for entry in names if _DATA_FILE.match(entry)]
-    yield "SavedModels", [entry for entry in some if _holds_saved_model(os.path.join(directory, entry))]
+    yield "SavedModels", [entry for entry in some if _may_hold_saved_model(os.path.join(directory, entry))]
 
 
 def _nearest_first(name: str, prefixes: list[str]) -> list[str]:
@@ -226,8 +227,16 @@ def _names_in(directory: str) -> list[str]:
     return sorted(names)
 
 
-def _holds_saved_model(directory: str) -> bool:
-    return any(os.path.isfile(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES)
+def holds_saved_model(directory: str) -> bool:
+    """True if a directory has the file of a SavedModel, of whatever form. The system's refusal to look is an error."""
+    return any(files.is_file(os.path.join(directory, name)) for name in _SAVED_MODEL_FILES)
+
+
+def _may_hold_saved_model(directory: str) -> bool:
+    """The same for a message about something else, where a refusal is no."""
+    with contextlib.suppress(OSError):
+        return holds_saved_model(directory)
+    return False
 
 
 def refuse_url(path: str, candidate: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tensorbundle.protos import pool
 from tensorbundle.protos.limits import MOST_LEVELS
+from tensorbundle.protos.varint import read_varint
 
 _STRING = 9  # FieldDescriptor.TYPE_STRING
 _VARINT, _FIXED64, _LENGTH, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
@@ -137,9 +138,7 @@ def _check_room(length: int, position: int, end: int) -> None:
 
 def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     """A varint and where it ends."""
-    value = 0
-    for count, byte in enumerate(data[position : min(end, position + 10)]):
-        value |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:
-            return value, position + count + 1
-    raise _DamagedError("an unfinished varint", position)
+    read = read_varint(data, position, end)
+    if read is None:
+        raise _DamagedError("an unfinished varint", position)
+    return read

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorbundle import errors, files, paths
 from tensorbundle.protos import convert, limits, messages
+from tensorbundle.protos.varint import read_varint
 from tensorbundle.saved_model import constants
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class Records(NamedTuple):
 
 def contains_saved_model(export_dir: str | os.PathLike[str]) -> bool:
     """True if the directory holds the file of a SavedModel, of whatever form; nothing is read."""
-    directory = os.fsdecode(export_dir)
-    return any(files.is_file(os.path.join(directory, name)) for name in (_BINARY, _TEXT, _CHUNKED))
+    return paths.holds_saved_model(os.fsdecode(export_dir))
 
 
 def read(directory: str) -> Records:
@@ -177,9 +177,7 @@ def _fields(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int, 
 
 def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     """A varint and where it ends."""
-    value = 0
-    for count, byte in enumerate(data[position : min(end, position + 10)]):
-        value |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:
-            return value, position + count + 1
-    raise _OddError
+    read = read_varint(data, position, end)
+    if read is None:
+        raise _OddError
+    return read
