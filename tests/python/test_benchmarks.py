@@ -190,8 +190,10 @@ def saver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "def answer(prefix): return {'saved': prefix}",
             "def discard(prefix): shutil.rmtree(os.path.dirname(prefix))",
         ]
-        (tmp_path / "saver.py").write_text("\n".join(lines), encoding="utf-8")
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+        folder = tmp_path / f"saver-{first}-{others}"  # Or what was compiled of one would be taken for the next.
+        folder.mkdir()
+        (folder / "saver.py").write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *sys.path]))
         return ".saver"
 
     return make
