@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "inputs": {"_core", "dtypes", "numpy"},
     "outputs": {"indexing", "numpy"},
     "lazy": {"numpy"},
+    "streaming": {"_core"},
     "graph": {"_core", "errors"},
     "checkpoint": {
         "_core",
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "paths",
         "progress",
         "selection",
+        "streaming",
         "verification",
     },
     "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "paths", "progress"},

@@ -294,6 +294,45 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
             )
         return dict(zip(selected, arrays, strict=True))
 
+    def chunks(
+        self,
+        name: str,
+        max_bytes: int = 64 << 20,
+        *,
+        drop_cache: bool = False,
+        verify: bool | None = None,
+    ) -> Iterator[tuple[tuple[slice, ...], NDArray[Any]]]:
+        """Reads one tensor chunk by chunk."""
+        from tensorbundle import streaming
+
+        native = self._opened()
+        self._require(native, name)
+        check = self._verify if verify is None else bool(verify)
+        return streaming.chunks(native, name, streaming.byte_count(max_bytes), verify=check, threads=self._threads)
+
+    def stream(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        include: Patterns | None = None,
+        exclude: Patterns | None = None,
+        max_bytes: int = 256 << 20,
+        drop_cache: bool = False,
+        verify: bool | None = None,
+        threads: int | None = None,
+        progress: bool | ProgressFunction | None = None,
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Reads many tensors one after the other, in file order."""
+        from tensorbundle import streaming
+
+        native = self._opened()
+        selected = selection.matching(self._select(native, names), include, exclude)
+        check = self._verify if verify is None else bool(verify)
+        count = self._threads if threads is None else opening.thread_count(threads)
+        return streaming.stream(
+            native, selected, streaming.byte_count(max_bytes), verify=check, threads=count, report=None
+        )
+
     def verify(
         self,
         names: Iterable[str] | None = None,
