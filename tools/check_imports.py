@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "inputs": {"_core", "dtypes", "numpy"},
     "outputs": {"indexing", "numpy"},
     "lazy": {"numpy"},
-    "streaming": {"_core"},
+    "streaming": {"progress"},
     "graph": {"_core", "errors"},
     "checkpoint": {
         "_core",
@@ -47,10 +47,11 @@ ALLOWED: dict[str, set[str]] = {
         "streaming",
         "verification",
     },
+    "reading": {"checkpoint"},
     "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "paths", "progress"},
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
-    "manager": {"callers", "checkpoint", "files", "state", "writer"},
+    "manager": {"callers", "checkpoint", "files", "reading", "state", "writer"},
     "protos": {"_core", "errors"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
     "saved_model": {

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterCrc32c(module);
   tensorbundle::bindings::RegisterEntry(module);
   tensorbundle::bindings::RegisterCheckpoint(module);
+  tensorbundle::bindings::RegisterChunks(module);
   tensorbundle::bindings::RegisterWriter(module);
   tensorbundle::bindings::RegisterEdits(module);
   tensorbundle::bindings::RegisterObjectGraph(module);

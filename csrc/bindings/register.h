@@ -10,6 +10,8 @@ namespace tensorbundle::bindings {
 void RegisterCrc32c(pybind11::module_& module);
 void RegisterEntry(pybind11::module_& module);
 void RegisterCheckpoint(pybind11::module_& module);
+// After RegisterCheckpoint: adds to its class.
+void RegisterChunks(pybind11::module_& module);
 void RegisterWriter(pybind11::module_& module);
 void RegisterEdits(pybind11::module_& module);
 void RegisterObjectGraph(pybind11::module_& module);

@@ -56,6 +56,32 @@ Result<Buffer> BundleSave::View(const Entry& entry) const {
   return SourceOf(entry.shard)->Read({entry.offset_in_shard, entry.size_bytes});
 }
 
+std::vector<StoredExtent> BundleSave::Extents(const Entry& entry) const {
+  std::vector<PlannedPiece> pieces;
+  AddPieces(entry, 0, &pieces);
+  std::vector<StoredExtent> extents;
+  for (const PlannedPiece& piece : pieces) {
+    const StoredBytes& bytes = piece.bytes;
+    extents.push_back({static_cast<size_t>(bytes.shard), {bytes.offset, bytes.size_bytes}, piece.source});
+  }
+  return extents;
+}
+
+std::optional<RowMajorPieces> BundleSave::InRowMajorOrder(const Entry& entry) const {
+  if (HasLengths(entry.dtype)) return std::nullopt;
+  RowMajorPieces stored{{}, foreign_byte_order()};
+  AddPieces(entry, 0, &stored.pieces);
+  if (entry.slices.empty()) return stored;
+  for (const PlannedPiece& piece : stored.pieces) {
+    if (!IsRowMajorRun(*piece.box, entry.shape)) return std::nullopt;
+  }
+  // They cover the tensor exactly, so those that are runs follow one another.
+  std::sort(stored.pieces.begin(), stored.pieces.end(),
+            [](const PlannedPiece& a, const PlannedPiece& b) { return a.box->start < b.box->start; });
+  for (PlannedPiece& piece : stored.pieces) piece.box = nullptr;
+  return stored;
+}
+
 namespace {
 
 // What one call of ReadMany asks for, request by request, and the tensors that it will return.

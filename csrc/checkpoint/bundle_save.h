@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,10 @@ class BundleSave final : public Save {
   bool CanView(const Entry& entry) const override;
   bool Aligned(const Entry& entry) const override;
   Result<Buffer> View(const Entry& entry) const override;
+
+  std::vector<StoredExtent> Extents(const Entry& entry) const override;
+  std::optional<RowMajorPieces> InRowMajorOrder(const Entry& entry) const override;
+  bool RegionsAreDirect(const Entry& entry) const override { return !HasLengths(entry.dtype); }
 
   Result<std::vector<Tensor>> ReadMany(const std::vector<ReadRequest>& requests,
                                        const ReadOptions& options) const override;

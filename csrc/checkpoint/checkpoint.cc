@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "checkpoint/extents.h"
 #include "checkpoint/save.h"
 #include "slices/slice.h"
 #include "tensorbundle/object_graph.h"
@@ -98,6 +99,14 @@ uint64_t Checkpoint::MemorySize(const Entry& entry) const {
   return HasLengths(entry.dtype) ? 0 : entry.size_bytes;
 }
 
+uint64_t Checkpoint::EstimateMemory(const Entry& entry) const {
+  if (!HasLengths(entry.dtype)) return entry.size_bytes;
+  constexpr uint64_t kObjectBytes = 48;
+  uint64_t stored_bytes = 0;  // Each element takes a byte of them at least, so no number overflows.
+  for (const StoredExtent& extent : save().Extents(entry)) stored_bytes += extent.range.length;
+  return stored_bytes + NumElements(entry) * kObjectBytes;
+}
+
 bool Checkpoint::CanView(const Entry& entry) const { return rep_->save->CanView(entry); }
 bool Checkpoint::Aligned(const Entry& entry) const { return rep_->save->Aligned(entry); }
 bool Checkpoint::WillView(const Entry& entry, CopyMode copy) const { return rep_->save->WillView(entry, copy); }
@@ -156,5 +165,29 @@ Result<VerifyReport> Checkpoint::Verify(const std::vector<const Entry*>& entries
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   return rep_->save->Verify(wanted, options);
 }
+
+std::vector<const Entry*> Checkpoint::InFileOrder(const std::vector<const Entry*>& entries) const {
+  std::vector<std::pair<StoredExtent, const Entry*>> placed;
+  for (const Entry* entry : entries) {
+    const std::vector<StoredExtent> extents = save().Extents(*entry);
+    const auto first = std::min_element(extents.begin(), extents.end());
+    placed.emplace_back(first == extents.end() ? StoredExtent() : *first, entry);
+  }
+  std::stable_sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<const Entry*> ordered;
+  for (const auto& [extent, entry] : placed) ordered.push_back(entry);
+  return ordered;
+}
+
+void Checkpoint::DropCache(const std::vector<const Entry*>& entries) const {
+  std::vector<StoredExtent> all;
+  for (const Entry* entry : entries) {
+    const std::vector<StoredExtent> extents = save().Extents(*entry);
+    all.insert(all.end(), extents.begin(), extents.end());
+  }
+  tensorbundle::DropCache(std::move(all));
+}
+
+const Save& Checkpoint::save() const { return *rep_->save; }
 
 }  // namespace tensorbundle

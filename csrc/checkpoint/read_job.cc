@@ -44,19 +44,6 @@ ByteRange RangeOf(const PlannedPiece& piece, uint64_t begin, uint64_t end) {
   return {piece.bytes.offset + begin, end - begin};  // Inside the file: bundle/index.h saw to it.
 }
 
-Status ChecksumMismatch(const PlannedPiece& piece, uint32_t found) {
-  const StoredBytes& bytes = piece.bytes;
-  if (piece.frame != nullptr) {
-    return CheckBlockSum(piece.frame->handle, bytes.crc32c, found, "data block").WithPath(piece.source->name());
-  }
-  Status status(StatusCode::kDataLoss, "Checksum does not match: shard " + std::to_string(bytes.shard) + ", " +
-                                           std::to_string(bytes.size_bytes) + " bytes at " +
-                                           std::to_string(bytes.offset) + ": stored " + Hex32(bytes.crc32c) +
-                                           ", computed " + Hex32(found));
-  if (piece.source != nullptr) status = std::move(status).WithPath(piece.source->name());
-  return std::move(status).WithOffset(bytes.offset);
-}
-
 // Calls `take(bytes, offset in the chunk)` with the chunk's bytes, part by part, in order.
 template <typename Take>
 Status ForEachPart(const PlannedPiece& piece, const Chunk& chunk, const Take& take) {
@@ -79,6 +66,19 @@ Status ForEachPart(const PlannedPiece& piece, const Chunk& chunk, const Take& ta
 
 }  // namespace
 
+Status ChecksumMismatch(const PlannedPiece& piece, uint32_t found) {
+  const StoredBytes& bytes = piece.bytes;
+  if (piece.frame != nullptr) {
+    return CheckBlockSum(piece.frame->handle, bytes.crc32c, found, "data block").WithPath(piece.source->name());
+  }
+  Status status(StatusCode::kDataLoss, "Checksum does not match: shard " + std::to_string(bytes.shard) + ", " +
+                                           std::to_string(bytes.size_bytes) + " bytes at " +
+                                           std::to_string(bytes.offset) + ": stored " + Hex32(bytes.crc32c) +
+                                           ", computed " + Hex32(found));
+  if (piece.source != nullptr) status = std::move(status).WithPath(piece.source->name());
+  return std::move(status).WithOffset(bytes.offset);
+}
+
 ReadJob::ReadJob(std::vector<JobRequest> requests, std::vector<PlannedPiece> pieces, bool foreign_byte_order)
     : foreign_byte_order_(foreign_byte_order),
       requests_(std::move(requests)),
@@ -92,15 +92,26 @@ ReadJob::ReadJob(std::vector<JobRequest> requests, std::vector<PlannedPiece> pie
   }
 }
 
-Status ReadJob::Run(const ReadOptions& options) {
-  RETURN_IF_ERROR(RunTasks(options, [this](size_t chunk) {
+Status ReadJob::RunChunks(const ReadOptions& options) {
+  return RunTasks(options, [this](size_t chunk) {
     return RunChunk(chunk).WithTensor(requests_[plan_.pieces[plan_.chunks[chunk].piece].request].entry->name);
-  }));
+  });
+}
+
+Status ReadJob::Run(const ReadOptions& options) {
+  RETURN_IF_ERROR(RunChunks(options));
   Status first;
   CompareSums([&first](PieceFailure failure) {
     if (first.ok()) first = std::move(failure.why);
   });
   return first;
+}
+
+Result<std::vector<uint32_t>> ReadJob::RunForSums(const ReadOptions& options) {
+  RETURN_IF_ERROR(RunChunks(options));
+  std::vector<uint32_t> sums(requests_.size());
+  ForEachSum([&](size_t piece, uint32_t crc) { sums[plan_.pieces[piece].request] = crc; });
+  return sums;
 }
 
 Result<std::vector<PieceFailure>> ReadJob::RunThrough(const ReadOptions& options) {
@@ -285,21 +296,28 @@ Status ReadJob::TakeStrings(std::vector<Tensor>* tensors) {
   return Status();
 }
 
-void ReadJob::CompareSums(const std::function<void(PieceFailure)>& on_failure) const {
+template <typename Take>
+void ReadJob::ForEachSum(const Take& take) const {
   size_t chunk = 0;
   for (size_t i = 0; i < plan_.pieces.size(); ++i) {
-    const PlannedPiece& piece = plan_.pieces[i];
     uint32_t crc = 0;
     for (uint64_t done = 0; chunk < plan_.chunks.size() && plan_.chunks[chunk].piece == i; ++chunk) {
       const uint64_t length = plan_.chunks[chunk].end - plan_.chunks[chunk].begin;
       crc = done == 0 ? chunk_crcs_[chunk] : crc32c::Combine(crc, chunk_crcs_[chunk], length);
       done += length;
     }
+    take(i, crc);
+  }
+}
+
+void ReadJob::CompareSums(const std::function<void(PieceFailure)>& on_failure) const {
+  ForEachSum([&](size_t i, uint32_t crc) {
+    const PlannedPiece& piece = plan_.pieces[i];
     if (piece.frame != nullptr) crc = piece.frame->Enclose(crc, piece.bytes.size_bytes);
     const JobRequest& request = requests_[piece.request];
-    if (!request.sum || crc == piece.bytes.crc32c) continue;
+    if (!request.sum || crc == piece.bytes.crc32c) return;
     on_failure({i, ChecksumMismatch(piece, crc).WithTensor(request.entry->name).AsData(), crc});
-  }
+  });
 }
 
 }  // namespace tensorbundle

@@ -48,6 +48,9 @@ struct PieceFailure {
   std::optional<uint32_t> found_crc32c;  // Set if the checksum is what failed.
 };
 
+// What a checksum that is not the piece's own is: damage, of a tensor that the caller names.
+Status ChecksumMismatch(const PlannedPiece& piece, uint32_t found);
+
 class ReadJob {
  public:
   // `pieces` in any order; a request may have none. Entries and boxes that they point to must outlive the job.
@@ -57,6 +60,8 @@ class ReadJob {
   Status Run(const ReadOptions& options);
   // Does what can be done and returns what failed, in file order. Only the end of the caller's patience is an error.
   Result<std::vector<PieceFailure>> RunThrough(const ReadOptions& options);
+  // As Run, but compares nothing: returns the checksum of each request's one piece, 0 where it is not to be summed.
+  Result<std::vector<uint32_t>> RunForSums(const ReadOptions& options);
 
   const ReadPlan& plan() const { return plan_; }
   // After a run: whether the bytes that request `i` looked at need converting.
@@ -75,6 +80,10 @@ class ReadJob {
   Status LookAtChunk(const Chunk& chunk, uint32_t* crc);
   Status DecodePiece(const Chunk& chunk, uint32_t* crc);
   Result<Buffer> ReadIndivisible(const ByteSource& source, ByteRange range);
+  Status RunChunks(const ReadOptions& options);
+  // Calls `take(position of a piece, its checksum)` for each piece, in file order.
+  template <typename Take>
+  void ForEachSum(const Take& take) const;
   // The checksum of each piece, compared; calls `on_failure` for each that differs, in file order.
   void CompareSums(const std::function<void(PieceFailure)>& on_failure) const;
 

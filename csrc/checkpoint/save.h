@@ -6,10 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/extents.h"
+#include "checkpoint/read_plan.h"
 #include "tensorbundle/buffer.h"
 #include "tensorbundle/checkpoint.h"
 #include "tensorbundle/dtype.h"
@@ -18,6 +21,13 @@
 #include "tensorbundle/status.h"
 
 namespace tensorbundle {
+
+// All that is stored of a tensor of fixed width, where these bytes, one piece after the other, are its elements in
+// row-major order.
+struct RowMajorPieces {
+  std::vector<PlannedPiece> pieces;  // Without boxes.
+  bool foreign_byte_order = false;
+};
 
 // Immutable, and shared by threads. Functions that have a namesake in Checkpoint do what is said there; arguments were
 // checked as far as they can be without knowing the format.
@@ -44,6 +54,17 @@ class Save {
   virtual bool CanView(const Entry& entry) const = 0;
   virtual bool Aligned(const Entry& entry) const = 0;
   virtual Result<Buffer> View(const Entry& entry) const = 0;
+
+  // What follows REQUIRES that the entry has no Problem.
+
+  // Where all that is stored of it lies; of V1 with what else is in the blocks.
+  virtual std::vector<StoredExtent> Extents(const Entry& entry) const = 0;
+  // Its pieces if they lie so; nullopt else.
+  virtual std::optional<RowMajorPieces> InRowMajorOrder([[maybe_unused]] const Entry& entry) const {
+    return std::nullopt;
+  }
+  // True if ReadRegion reads hardly more than the region.
+  virtual bool RegionsAreDirect(const Entry& entry) const = 0;
 
   virtual Result<std::vector<Tensor>> ReadMany(const std::vector<ReadRequest>& requests,
                                                const ReadOptions& options) const = 0;

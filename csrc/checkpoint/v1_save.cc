@@ -176,6 +176,22 @@ uint32_t V1Save::index_crc32c() const {
 
 Result<Buffer> V1Save::View(const Entry& entry) const { return NoView(entry); }
 
+std::vector<StoredExtent> V1Save::Extents(const Entry& entry) const {
+  std::vector<StoredExtent> extents;
+  for (const v1::StoredPiece& piece : index_.Pieces(PositionOf(entry))) {
+    const v1::TableFile& file = index_.files()[piece.file];
+    const BlockHandle& block = file.blocks()[piece.block].handle;
+    extents.push_back({piece.file, {block.offset, block.size + kBlockTrailerSize}, &file.source()});
+  }
+  return extents;
+}
+
+bool V1Save::RegionsAreDirect(const Entry& entry) const {
+  Plan plan(*this);
+  plan.Add(entry, Region::Whole(entry.shape), nullptr, true, {});
+  return plan.records.empty();
+}
+
 Result<std::vector<Tensor>> V1Save::ReadMany(const std::vector<ReadRequest>& requests,
                                              const ReadOptions& options) const {
   Plan plan(*this);

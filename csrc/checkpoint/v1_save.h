@@ -42,6 +42,10 @@ class V1Save final : public Save {
   bool Aligned(const Entry& /*entry*/) const override { return false; }
   Result<Buffer> View(const Entry& entry) const override;
 
+  std::vector<StoredExtent> Extents(const Entry& entry) const override;
+  // Large floats are; others are decoded with all that is in their blocks.
+  bool RegionsAreDirect(const Entry& entry) const override;
+
   Result<std::vector<Tensor>> ReadMany(const std::vector<ReadRequest>& requests,
                                        const ReadOptions& options) const override;
   Result<Tensor> ReadRegion(const Entry& entry, const Region& region, uint8_t* destination,

@@ -41,6 +41,8 @@ void ByteSource::Prefetch(ByteRange /*range*/) const {}
 
 Status ByteSource::Populate(ByteRange /*range*/) const { return Status(); }
 
+void ByteSource::DropCache(ByteRange /*range*/) const {}
+
 Status CheckRange(const ByteSource& source, ByteRange range) {
   if (RangeFits(range.offset, range.length, source.size_bytes())) return Status();
   Status status(StatusCode::kDataLoss, std::to_string(range.length) + " bytes at offset " +

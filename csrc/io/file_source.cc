@@ -61,4 +61,8 @@ void FileSource::Prefetch(ByteRange range) const {
   os::AskFor(file_.descriptor, range);
 }
 
+void FileSource::DropCache(ByteRange range) const {
+  if (RangeFits(range.offset, range.length, size_bytes())) os::DropCached(file_.descriptor, range);
+}
+
 }  // namespace tensorbundle

@@ -29,6 +29,7 @@ class FileSource final : public ByteSource {
   Result<std::vector<Buffer>> ReadMany(const std::vector<ByteRange>& ranges) const override;
   std::string identity() const override { return file_.identity.ToText(); }
   void Prefetch(ByteRange range) const override;
+  void DropCache(ByteRange range) const override;
 
  private:
   const std::string path_;

@@ -46,4 +46,12 @@ Status MmapSource::Populate(ByteRange range) const {
   return mapping_->Populate(range, path_);
 }
 
+void MmapSource::DropCache(ByteRange range) const {
+  if (!RangeFits(range.offset, range.length, size_bytes())) return;
+  const auto file = os::OpenForReading(path_);
+  if (!file.ok() || file->identity != identity_) return;
+  mapping_->Release(range);
+  os::DropCached(file->descriptor, range);
+}
+
 }  // namespace tensorbundle

@@ -30,6 +30,8 @@ class MmapSource final : public ByteSource {
   bool reads_are_views() const override { return true; }
   void Prefetch(ByteRange range) const override;
   Status Populate(ByteRange range) const override;
+  // Needs a descriptor, so the file is opened once more. Nothing is dropped if it has lost its name.
+  void DropCache(ByteRange range) const override;
 
  private:
   const std::string path_;

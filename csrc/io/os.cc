@@ -100,6 +100,13 @@ int OpenDescriptor(const std::string& path, int more_flags) {
 #define MADV_POPULATE_READ 22
 #endif
 
+// From the start of a huge page on: one that is dropped in two parts would stay in the cache.
+ByteRange FromHugePageStart(ByteRange range) {
+  constexpr uint64_t kHugePage = uint64_t{2} << 20;
+  const uint64_t surplus = range.offset % kHugePage;
+  return {range.offset - surplus, range.length + surplus};
+}
+
 // True if advice to use huge pages makes the kernel read ahead by megabytes, into large pages: since Linux 5.18. Where
 // pages are not of 4 KiB, a huge one may be half a gigabyte.
 bool ReadsAheadInHugePages() {
@@ -265,6 +272,16 @@ void ExpectSequentialReads(const Descriptor& file) {
 #endif
 }
 
+void DropCached(const Descriptor& file, ByteRange range) {
+  if (range.length == 0) return;  // To the kernel: all that follows.
+#if defined(__linux__)
+  const ByteRange pages = FromHugePageStart(range);
+  posix_fadvise(file.number(), static_cast<off_t>(pages.offset), static_cast<off_t>(pages.length), POSIX_FADV_DONTNEED);
+#else
+  static_cast<void>(file);
+#endif
+}
+
 bool AdviseHugePages(void* memory, size_t size_bytes) {
 #if defined(__linux__)
   return madvise(memory, size_bytes, MADV_HUGEPAGE) == 0;
@@ -343,6 +360,14 @@ void Mapping::ReadAheadInSlices(ByteRange range) const {
     const ByteView pages = FromPageStart(bytes_.Slice(slice.offset, slice.length));
     madvise(const_cast<uint8_t*>(pages.data()), pages.size(), MADV_WILLNEED);
   });
+}
+
+void Mapping::Release(ByteRange range) const {
+  if (range.length == 0) return;
+#if defined(__linux__)
+  const ByteRange pages = FromHugePageStart(range);
+  madvise(const_cast<uint8_t*>(bytes_.data()) + pages.offset, static_cast<size_t>(pages.length), MADV_DONTNEED);
+#endif
 }
 
 }  // namespace tensorbundle::os

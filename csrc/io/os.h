@@ -81,6 +81,9 @@ bool IsServedByOthers(uint32_t type);
 void AskFor(const Descriptor& file, ByteRange range);
 // Says that the file will be read mostly from front to back.
 void ExpectSequentialReads(const Descriptor& file);
+// Puts pages of the file out of the page cache, those of `range` and of at most 2 MiB before it. Pages that are mapped,
+// not yet on the disk or only partly in the range stay. macOS has no call for this: there it does nothing.
+void DropCached(const Descriptor& file, ByteRange range);
 
 // Asks for huge pages behind memory; false if there is no such thing. REQUIRES: `memory` is at the start of a page.
 bool AdviseHugePages(void* memory, size_t size_bytes);
@@ -96,13 +99,15 @@ class Mapping {
 
   ByteView bytes() const { return bytes_; }
 
-  // Both REQUIRE that `range` lies inside bytes().
+  // All REQUIRE that `range` lies inside bytes().
 
   // Makes `range` safe to touch until somebody truncates the file, or says why it isn't. Kernels before Linux 5.14, and
   // macOS, have no call for this: there it does nothing and succeeds.
   Status Populate(ByteRange range, const std::string& path) const;
   // Says that `range` will be wanted soon. Never waits for the disk; costs next to nothing if repeated.
   void ReadAhead(ByteRange range) const;
+  // Takes the pages that DropCached is about to drop out of this process; a touch brings them back.
+  void Release(ByteRange range) const;
 
  private:
   Mapping(ByteView bytes, bool reads_far_ahead) : bytes_(bytes), reads_far_ahead_(reads_far_ahead) {}

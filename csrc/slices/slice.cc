@@ -82,6 +82,16 @@ uint64_t Box::NumElements() const {
   return count;
 }
 
+bool IsRowMajorRun(const Box& box, const std::vector<int64_t>& shape) {
+  // One index, any number of times; part of a dimension, once; whole dimensions.
+  size_t d = 0;
+  while (d < shape.size() && box.shape[d] == 1) ++d;
+  for (++d; d < shape.size(); ++d) {
+    if (box.shape[d] != shape[d]) return false;
+  }
+  return true;
+}
+
 Box WholeBox(const std::vector<int64_t>& shape) { return Box{std::vector<int64_t>(shape.size(), 0), shape}; }
 
 Result<Box> ResolveSlice(const Slice& slice, const std::vector<int64_t>& shape) {

@@ -25,6 +25,11 @@ struct Box {
   friend bool operator==(const Box& a, const Box& b) { return a.start == b.start && a.shape == b.shape; }
 };
 
+// True if the elements of the box follow one another in the row-major order of a tensor of this shape.
+//
+// REQUIRES: the box lies in the tensor.
+bool IsRowMajorRun(const Box& box, const std::vector<int64_t>& shape);
+
 // The number of elements of this shape, or nullopt if a dimension is negative or the number exceeds 2^63 - 1. A shape
 // with a zero has no elements, however large its other dimensions are.
 std::optional<uint64_t> CountElements(const std::vector<int64_t>& shape);

@@ -12,12 +12,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tensorbundle import errors, saved_model, train
     from tensorbundle._core import Entry, __version__
-    from tensorbundle.checkpoint import Checkpoint, load, open
+    from tensorbundle.checkpoint import Checkpoint
     from tensorbundle.edits import edit, merge
     from tensorbundle.graph import ObjectGraph, ObjectNode
     from tensorbundle.lazy import LazyTensor
     from tensorbundle.manager import CheckpointManager
     from tensorbundle.objects import save_objects
+    from tensorbundle.reading import load, open
     from tensorbundle.state import CheckpointState, latest_checkpoint
     from tensorbundle.verification import Damage, VerifyReport
     from tensorbundle.writer import CheckpointWriter, save
@@ -62,9 +63,9 @@ _HOMES = {
     "__version__": "_core",
     "edit": "edits",
     "latest_checkpoint": "state",
-    "load": "checkpoint",
+    "load": "reading",
     "merge": "edits",
-    "open": "checkpoint",
+    "open": "reading",
     "save": "writer",
     "save_objects": "objects",
 }

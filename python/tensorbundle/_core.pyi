@@ -122,6 +122,13 @@ class Checkpoint:
     ) -> NDArray[Any]:
         """Copy of the elements start[d] + i * step[d], 0 <= i < shape[d]; nothing is checked but bounds."""
 
+    def chunks(self, name: str, max_bytes: int, verify: bool = True, threads: int = 0) -> ChunkReader: ...
+    def in_file_order(self, names: Sequence[str] | None) -> list[tuple[str, int]]:
+        """(name, bytes of its array, for strings about so many) of `names`, by where they begin in the files."""
+
+    def drop_cache(self, names: Sequence[str] | None) -> None:
+        """Lets the system put what is stored of `names` out of the page cache."""
+
     def verify(
         self,
         names: Sequence[str] | None = None,
@@ -132,6 +139,17 @@ class Checkpoint:
 
         The damaged in key order; missing shards if `names` is None.
         """
+
+@final
+class ChunkReader:
+    """The chunks of one tensor, in row-major order. One thread at a time."""
+
+    def has_next(self) -> bool: ...
+    def next(self) -> tuple[tuple[slice, ...], NDArray[Any]]:
+        """(index, array) of the next chunk, of which there must be one; views where there are any that are aligned."""
+
+    def drop_cache(self) -> None:
+        """Lets the system put what the last chunk was read from out of the page cache."""
 
 @final
 class ObjectGraph:

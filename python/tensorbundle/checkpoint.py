@@ -295,20 +295,45 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         return dict(zip(selected, arrays, strict=True))
 
     def chunks(
-        self,
-        name: str,
-        max_bytes: int = 64 << 20,
-        *,
-        drop_cache: bool = False,
-        verify: bool | None = None,
+        self, name: str, max_bytes: int = 64 << 20, *, drop_cache: bool = False, verify: bool | None = None
     ) -> Iterator[tuple[tuple[slice, ...], NDArray[Any]]]:
-        """Reads one tensor chunk by chunk."""
+        """Reads one tensor chunk by chunk, in memory bounded by a chunk, however large it is.
+
+        The chunks come in row-major order and are together the tensor. Each is a box whose elements follow one another
+        in that order: as many whole rows as fit or, where one row doesn't, parts of it.
+
+        Args:
+            name: Its name.
+            max_bytes: What a chunk has at most; a single element may have more. Strings are counted by what they take
+                on average.
+            drop_cache: Let the system take back the memory that the file is cached in, chunk by chunk, as soon as the
+                next one is asked for. Views that are kept stay valid: touching them reads the file again.
+            verify: Compare the checksum on the way, so that nothing is read twice: the error comes in place of the last
+                chunk; in place of the first for variables in pieces that aren't rows and for the V1 format, which may
+                be read once more for it. None: as the checkpoint was opened.
+
+        Returns:
+            An iterator of pairs: an index, a tuple of slices, and the array, equal to ``ckpt[name][index]``: a view if
+            the tensor can be viewed, or a copy of its own. A tensor without elements is one chunk; so is a scalar, at
+            index ``()``. It keeps the files that it reads, also after :meth:`close`. Strings, and tensors of the V1
+            format except large floats, are decoded as a whole before the first chunk.
+
+        Raises:
+            NotFoundError: There is no such tensor.
+            DataLossError, OSError: As for :meth:`read`; of a damaged tensor while iterating, as said above.
+            TypeError, ValueError: A wrong argument, or the checkpoint is closed.
+
+        Example:
+            >>> for index, rows in ckpt.chunks("embeddings", max_bytes=16 << 20):
+            ...     out[index] = rows
+        """
         from tensorbundle import streaming
 
         native = self._opened()
         self._require(native, name)
         check = self._verify if verify is None else bool(verify)
-        return streaming.chunks(native, name, streaming.byte_count(max_bytes), verify=check, threads=self._threads)
+        chunks = native.chunks(name, streaming.byte_count(max_bytes), check, self._threads)
+        return streaming.chunks(chunks, drop_cache=drop_cache)
 
     def stream(
         self,
@@ -322,15 +347,35 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         threads: int | None = None,
         progress: bool | ProgressFunction | None = None,
     ) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Reads many tensors one after the other, in file order."""
+        """Reads many tensors one after the other, in the order of the file, in bounded memory.
+
+        They are read in batches, as :meth:`load` reads, which says what the other arguments are and what is raised.
+
+        Args:
+            max_bytes: What a batch has at most; a larger tensor is one alone. While a batch is read nothing of those
+                before is kept here, so this, or the largest tensor, is what it takes besides the arrays that you keep.
+            drop_cache: Let the system take back the memory that the file is cached in, batch by batch: a checkpoint
+                that is larger than the machine's memory then puts nobody else's files out of it.
+
+        Returns:
+            An iterator of pairs: a name, and an array of its own that can be written to. It keeps the files that it
+            reads, also after :meth:`close`. Damage that opening could not tell is raised in place of the batch.
+
+        Example:
+            >>> norms = {name: float(np.linalg.norm(array)) for name, array in ckpt.stream(include="kernel")}
+        """
         from tensorbundle import streaming
 
         native = self._opened()
         selected = selection.matching(self._select(native, names), include, exclude)
-        check = self._verify if verify is None else bool(verify)
-        count = self._threads if threads is None else opening.thread_count(threads)
         return streaming.stream(
-            native, selected, streaming.byte_count(max_bytes), verify=check, threads=count, report=None
+            native,
+            native.in_file_order(selected),
+            streaming.byte_count(max_bytes),
+            drop_cache=drop_cache,
+            verify=self._verify if verify is None else bool(verify),
+            threads=self._threads if threads is None else opening.thread_count(threads),
+            progress=progress,
         )
 
     def verify(
@@ -431,59 +476,6 @@ class Checkpoint(Mapping[str, "NDArray[Any]"]):
         for name in selected:
             self._require(native, name)
         return selection.in_key_order(selected)
-
-
-def open(
-    path: str | os.PathLike[str], *, verify: bool = True, mmap: bool | None = None, threads: int | None = None
-) -> Checkpoint:
-    """Opens a checkpoint.
-
-    Args:
-        path: A prefix (``run/model.ckpt-100``), its ``.index`` or one of its data files, a directory with a
-            ``checkpoint`` state file or that file itself, a SavedModel directory, or its ``variables`` directory. Of
-            the V1 format: a file, or the pattern of its shards (``variables-?????-of-00002``), one of which stands for
-            all.
-        verify: Compare checksums when tensors are read. False: never, unless a call asks for it.
-        mmap: True maps the files, so that arrays can be views of them; False reads them; None maps, except on file
-            systems where a mapping is unwise, such as NFS, Lustre and FUSE.
-        threads: How many threads a call may use; None: as many as this process may run on. Reading a part of a tensor
-            (``index=``, :meth:`Checkpoint.lazy`) takes one, unless it has strings or is verified.
-
-    Returns:
-        A :class:`Checkpoint`, also a context manager.
-
-    Raises:
-        FileNotFoundError: There is no checkpoint; the message says what was looked for and what is there instead.
-        DataLossError: The index is damaged.
-        UnimplementedError: It is of a kind that isn't supported.
-
-    Warns:
-        DamageWarning: Some tensors can't be read, because a data file is missing for instance; the others can. Of the
-            V1 format, whose shards list their own tensors: some can't be listed (:attr:`Checkpoint.missing_shards`).
-    """
-    return Checkpoint(path, verify=verify, mmap=mmap, threads=threads)
-
-
-def load(
-    path: str | os.PathLike[str],
-    names: Iterable[str] | None = None,
-    *,
-    include: Patterns | None = None,
-    exclude: Patterns | None = None,
-    out: Mapping[str, NDArray[Any]] | None = None,
-    copy: bool | None = None,
-    verify: bool | None = None,
-    mmap: bool | None = None,
-    threads: int | None = None,
-    progress: bool | ProgressFunction | None = None,
-) -> dict[str, NDArray[Any]]:
-    """Opens a checkpoint and loads it: :func:`open` and :meth:`Checkpoint.load` in one call.
-
-    Example:
-        >>> weights = tb.load("run/model.ckpt-100", exclude="Adam|global_step")
-    """
-    with Checkpoint(path, verify=verify is not False, mmap=mmap, threads=threads) as checkpoint:
-        return checkpoint.load(names, include=include, exclude=exclude, out=out, copy=copy, progress=progress)
 
 
 def _reopen(

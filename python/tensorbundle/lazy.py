@@ -19,7 +19,8 @@ class LazyTensor:
 
     ``lazy[index]`` takes NumPy's basic indexing and touches only those bytes; ``numpy.asarray(lazy)`` reads the whole.
     What takes arrays in this style (``dask.array.from_array`` for instance) takes it. It keeps its checkpoint, which
-    must be open when it is read, and pickles with it.
+    must be open when it is read, and pickles with it. What is wanted as a whole, part by part, is checked too, and read
+    once, by :meth:`Checkpoint.chunks`.
 
     Example:
         >>> embeddings = ckpt.lazy("embeddings")

@@ -158,7 +158,7 @@ class CheckpointManager:
         Raises:
             FileNotFoundError: There is none yet, or its files are gone.
         """
-        from tensorbundle.checkpoint import load
+        from tensorbundle.reading import load
 
         return load(self._require_latest(), names, **options)
 

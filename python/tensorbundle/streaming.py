@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import TYPE_CHECKING, Any
 
-from tensorbundle import _core
+from tensorbundle.progress import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from tensorbundle import _core
     from tensorbundle.progress import ProgressFunction
-
-    Chunk = tuple[tuple[slice, ...], NDArray[Any]]
 
 
 def byte_count(max_bytes: Any) -> int:
-    """A bound on memory, checked.
+    """``max_bytes`` as the native module takes it.
 
     Raises:
         TypeError: It is no integer.
@@ -30,79 +27,62 @@ def byte_count(max_bytes: Any) -> int:
     count: int = max_bytes.__index__()
     if count < 1:
         raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
-    return count
+    return min(count, 2**63 - 1)
 
 
-def chunks(native: _core.Checkpoint, name: str, max_bytes: int, *, verify: bool, threads: int) -> Iterator[Chunk]:
-    """The chunks of one tensor in row-major order, its checksum compared on the way."""
-    entry = native.entry(name)
-    if entry.tf_dtype in ("string", "variant"):
-        whole = native.read([name], None, None, verify, threads)[0]
-        for index in _boxes(entry.shape, max_bytes, max(1, -(-entry.nbytes // max(1, whole.size)))):
-            yield index, whole[(*index, ...)].copy()
-        return
-    view = native.view(name)
-    if verify and (view is None or entry.crc32c is None):
-        _raise_damage(native, name, threads)
-    crc = 0
-    for index in _boxes(entry.shape, max_bytes, entry.dtype.itemsize):
-        if view is not None:
-            array = view[(*index, ...)]
-            crc = _core.crc32c(array.view("u1") if array.ndim else array, crc) if verify else crc
-        else:
-            start, shape = [item.start for item in index], [item.stop - item.start for item in index]
-            array = native.read_region(name, start, shape, [1] * len(index))
-        yield index, array
-    if view is not None and verify and crc != entry.crc32c:
-        _raise_damage(native, name, threads)
-
-
-def _raise_damage(native: _core.Checkpoint, name: str, threads: int) -> None:
-    for *_, cause in native.verify([name], threads)[2]:
-        raise cause
-
-
-def _boxes(shape: Sequence[int], max_bytes: int, element_bytes: int) -> Iterator[tuple[slice, ...]]:
-    """Boxes of at most so many bytes, but at least an element, in row-major order and each contiguous there."""
-    if 0 in shape or not shape:
-        yield tuple(slice(0, size) for size in shape)
-        return
-    most = max(1, max_bytes // element_bytes)
-    axis = next(d for d in range(len(shape)) if math.prod(shape[d + 1 :]) <= most)
-    step = most // math.prod(shape[axis + 1 :])
-    inner = tuple(slice(0, size) for size in shape[axis + 1 :])
-    for outer in itertools.product(*map(range, shape[:axis])):
-        fixed = tuple(slice(i, i + 1) for i in outer)
-        for begin in range(0, shape[axis], step):
-            yield (*fixed, slice(begin, min(begin + step, shape[axis])), *inner)
+def chunks(reader: _core.ChunkReader, *, drop_cache: bool) -> Iterator[tuple[tuple[slice, ...], NDArray[Any]]]:
+    """What the reader reads; with ``drop_cache`` the pages of each chunk go as soon as the next one is asked for."""
+    while reader.has_next():
+        try:
+            yield reader.next()  # Not by a name, which would keep the array.
+        finally:
+            if drop_cache:
+                reader.drop_cache()
 
 
 def stream(
     native: _core.Checkpoint,
-    names: Sequence[str],
+    sized_names: Sequence[tuple[str, int]],
     max_bytes: int,
     *,
+    drop_cache: bool,
     verify: bool,
     threads: int,
-    report: ProgressFunction | None,
+    progress: bool | ProgressFunction | None,
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Whole tensors in file order, read batch by batch."""
-    entries = sorted((native.entry(name) for name in names), key=lambda entry: (entry.shard or 0, entry.offset or 0))
-    for batch in _batches([(entry.name, entry.nbytes) for entry in entries], max_bytes):
-        arrays = native.read(batch, None, True, verify, threads, report)
-        for name in batch:
-            yield name, arrays.pop(0)
+    """The tensors, in the order given, read batch by batch; ``sized_names`` says how much memory each takes."""
+    total = sum(size for _, size in sized_names)
+    done = 0
+    with reporting(progress, "streaming") as report:
+        for names, size in _batches(sized_names, max_bytes):
+            part = None if report is None else _part(report, done, size, total)
+            arrays = native.read(names, None, True, verify, threads, part)
+            if drop_cache:
+                native.drop_cache(names)
+            done += size
+            arrays.reverse()  # Whoever drops an array frees it: none is kept here that was given away.
+            for name in names:
+                yield name, arrays.pop()
 
 
-def _batches(sizes: Sequence[tuple[str, int]], max_bytes: int) -> Iterator[list[str]]:
-    """Runs of names of at most so many bytes together; a larger one alone."""
+def _batches(sized_names: Sequence[tuple[str, int]], max_bytes: int) -> Iterator[tuple[list[str], int]]:
+    """Names that follow one another, as many as fit but at least one, and their size."""
     batch: list[str] = []
     total = 0
-    for name, nbytes in sizes:
-        if batch and total + nbytes > max_bytes:
-            yield batch
+    for name, size in sized_names:
+        if batch and total + size > max_bytes:
+            yield batch, total
             batch, total = [], 0
         batch.append(name)
-        total += nbytes
+        total += size
     if batch:
-        yield batch
+        yield batch, total
+
+
+def _part(report: ProgressFunction, done: int, size: int, total: int) -> ProgressFunction:
+    """Reports a batch of ``size`` bytes as a part of the whole, whatever it counts itself in."""
+
+    def update(part_done: int, part_total: int, name: str) -> None:
+        report(done + (size * part_done // part_total if part_total else size), total, name)
+
+    return update

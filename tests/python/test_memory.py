@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import mmap as mmap_module
 import os
 import sys
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from support.bundle_writer import Mutations, write_bundle
 from support.hashing import assert_same_bits
+from support.page_cache import PAGE, Pages
 from support.processes import run_python
 from support.publish import publish
 from support.sparse import write_sparse
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 MIB = 1 << 20
 GIB = 1 << 30
-PAGE = mmap_module.PAGESIZE
 MODES = pytest.mark.parametrize("mmap", [True, False], ids=["map", "read"])
 # Threads' stacks, fragments, the interpreter's own: what a call may take besides its result.
 SLACK = 12 * MIB
@@ -149,6 +147,107 @@ def test_partial_reads_of_a_mapped_file_take_the_result(shifted):
     assert 63 * MIB <= taken["kept"] < 64 * MIB + SLACK, taken
 
 
+FEED = r"""
+import json, re, sys, threading, time
+import tensorbundle as tb
+
+def anonymous():
+    with open("/proc/self/status") as status:
+        return int(re.search(r"RssAnon:\s+(\d+) kB", status.read())[1]) << 10
+
+def watch():
+    global peak
+    while not ended:
+        peak = max(peak, anonymous())
+        time.sleep(0.001)
+
+ckpt = tb.open(sys.argv[1], mmap=sys.argv[2] == "True", threads=2)
+for _ in (*ckpt.chunks("small"), *ckpt.stream(["small"])):
+    pass  # What is imported and allocated once.
+before = peak = anonymous()
+ended = False
+watcher = threading.Thread(target=watch)
+watcher.start()
+seen = 0
+for _, array in eval(sys.argv[3]):
+    seen += array.nbytes
+    peak = max(peak, anonymous())
+    del array, _
+ended = True
+watcher.join()
+print(json.dumps({"peak": peak - before, "seen": seen}))
+"""
+
+
+def feed(prefix: Path, mmap: bool, expression: str) -> dict[str, int]:
+    """Anonymous memory that a process has at most while it iterates, and how many bytes the arrays had."""
+    return json.loads(run_python(FEED, prefix, mmap, expression))
+
+
+@MODES
+@pytest.mark.parametrize("verify", [True, False])
+def test_chunks_take_a_chunk(sparse, mmap, verify):
+    taken = feed(sparse, mmap, f"ckpt.chunks('huge', {16 * MIB}, verify={verify})")
+    assert taken["seen"] == GIB
+    assert taken["peak"] < (SLACK if mmap else 16 * MIB + SLACK), taken
+
+
+@MODES
+def test_chunks_of_misaligned_tensors_take_a_chunk(shifted, mmap):
+    taken = feed(shifted, mmap, f"ckpt.chunks('huge', {16 * MIB}, drop_cache=True)")
+    assert taken["seen"] == GIB
+    assert taken["peak"] < 16 * MIB + SLACK, taken
+
+
+@MODES
+def test_chunks_of_pieces_take_a_chunk(tmp_path, mmap):
+    whole = np.zeros((1 << 15, 1 << 10), "<f4")
+    for name, pieces in {"rows": ["0,9000:-", "9000,23768:-"], "columns": ["-:0,24", "-:24,1000"]}.items():
+        small = np.zeros((10, 10), "<f4")
+        prefix = write_bundle(tmp_path / name, {"small": small, "w": whole}, slices={"w": pieces}).prefix
+        taken = feed(prefix, mmap, f"ckpt.chunks('w', {4 * MIB})")
+        assert taken["seen"] == whole.nbytes
+        assert taken["peak"] < 4 * MIB + SLACK, taken
+
+
+@MODES
+def test_stream_takes_a_batch(tmp_path, mmap):
+    shapes = {f"w{i}": (1 << 20,) for i in range(64)} | {"small": (10, 10)}
+    prefix = write_sparse(tmp_path / "ckpt", shapes).prefix
+    taken = feed(prefix, mmap, f"ckpt.stream(max_bytes={32 * MIB}, drop_cache=True)")
+    assert taken["seen"] == 256 * MIB + 400
+    assert 30 * MIB < taken["peak"] < 32 * MIB + SLACK, taken
+
+
+@MODES
+def test_stream_takes_the_largest_tensor(sparse, mmap):
+    taken = feed(sparse, mmap, "ckpt.stream(['large', 'small'], max_bytes=1)")
+    assert taken["seen"] == 128 * MIB + 400
+    assert 128 * MIB <= taken["peak"] < 128 * MIB + SLACK, taken
+
+
+@pytest.mark.skipif(not os.environ.get("TENSORBUNDLE_LARGE_TESTS"), reason="writes 6 GB: set TENSORBUNDLE_LARGE_TESTS")
+@MODES
+def test_a_checkpoint_of_six_gigabytes(tmp_path, mmap):
+    """One variable of 4 GB really on the disk, and eight of 256 MB."""
+    rows = np.random.default_rng(0).standard_normal((1 << 16, 256), np.float32)
+    with tb.CheckpointWriter(tmp_path / "ckpt", durable=False) as writer:
+        writer.add_chunks("huge", "float32", (60 << 16, 256), (rows for _ in range(60)))
+        for i in range(8):
+            writer.add_chunks(f"w{i}", "float32", (4 << 16, 256), (rows for _ in range(4)))
+        writer.add("small", np.zeros((10, 10), np.float32))
+    try:
+        taken = feed(tmp_path / "ckpt", mmap, f"ckpt.chunks('huge', {64 * MIB}, drop_cache=True)")
+        assert taken["seen"] == 60 * rows.nbytes >= 4 * 10**9
+        assert taken["peak"] < 64 * MIB + SLACK, taken
+        taken = feed(tmp_path / "ckpt", mmap, f"ckpt.stream(exclude='huge', max_bytes={300 * MIB}, drop_cache=True)")
+        assert taken["seen"] == 32 * rows.nbytes + 400
+        assert taken["peak"] < 300 * MIB + SLACK, taken
+    finally:
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
 def test_a_claim_is_not_memory(tmp_path):
     # A tensor of 2^40 bytes in a file of 2^40 bytes that has none of them: opening it costs nothing.
     change = {"shape": (1 << 38,), "size": 1 << 40}
@@ -166,44 +265,6 @@ def test_a_claim_is_not_memory(tmp_path):
 
 
 # Pages of the file.
-
-
-class Pages:
-    """Which pages of a file are in the page cache."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = path.stat().st_size
-        self.libc = ctypes.CDLL(None, use_errno=True)
-
-    def drop(self) -> None:
-        """Makes the file cold; skips the test where that can't be had."""
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
-        if self.resident():
-            pytest.skip("this file system keeps the pages of its files in memory")
-
-    def read_ahead(self) -> int:
-        """How many bytes the kernel reads around a page that was touched through a mapping."""
-        device = self.path.stat().st_dev
-        setting = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
-        return int(setting.read_text()) << 10 if setting.exists() else 0
-
-    def resident(self) -> int:
-        """How many bytes."""
-        with self.path.open("rb") as file, mmap_module.mmap(file.fileno(), 0, prot=mmap_module.PROT_READ) as mapped:
-            count = -(-self.size // PAGE)
-            flags = (ctypes.c_ubyte * count)()
-            array = np.frombuffer(mapped, np.uint8)
-            address = ctypes.c_void_p(array.ctypes.data)
-            result = self.libc.mincore(address, ctypes.c_size_t(self.size), flags)
-            del array
-            assert result == 0, os.strerror(ctypes.get_errno())
-            return PAGE * sum(flag & 1 for flag in flags)
 
 
 @pytest.fixture

@@ -75,10 +75,20 @@ assert_type(lazy.ndim, int)
 assert_type(lazy.nbytes, int)
 np.asarray(lazy)
 
+for index, array in ckpt.chunks("w", max_bytes=1 << 20, drop_cache=True, verify=None):
+    assert_type(index, tuple[slice, ...])
+    assert_type(array, NDArray[Any])
+    out[index] = array
+ckpt.chunks("w", 5, True)  # type: ignore[misc]
+
 
 def show(done: int, total: int, name: str) -> None: ...
 
 
+for name, array in ckpt.stream(["w"], include="w", exclude=[re.compile("b")], max_bytes=9, drop_cache=True, threads=2):
+    assert_type(name, str)
+    assert_type(array, NDArray[Any])
+ckpt.stream(progress=show, verify=False)
 arrays = ckpt.load(["w"], include="w", exclude=["b", "c"], out={"w": out}, copy=None, threads=2, progress=show)
 assert_type(arrays, dict[str, NDArray[Any]])
 assert_type(tb.load("run/ckpt", (n for n in ckpt), mmap=True, progress=True), dict[str, NDArray[Any]])

@@ -47,6 +47,9 @@ class TENSORBUNDLE_EXPORT ByteSource {
   // Brings `range` into memory and makes it safe to touch through a view: what would be a signal on touching (a mapped
   // file that somebody truncated, a failing disk) is an error here. By default: nothing, success.
   virtual Status Populate(ByteRange range) const;
+  // Says that `range` won't be wanted soon, so that the system may use the memory that it is cached in for something
+  // else. What is read of it again comes from where it is stored; views stay valid. By default: nothing.
+  virtual void DropCache(ByteRange range) const;
 };
 
 // How OpenFile reaches a file's bytes.

@@ -28,6 +28,8 @@
 
 namespace tensorbundle {
 
+class Save;
+
 // One tensor in memory: the elements in row-major order and in the host's byte order.
 struct Tensor {
   DType dtype = DType::kInvalid;
@@ -152,6 +154,9 @@ class TENSORBUNDLE_EXPORT Checkpoint {
   // Elements, and bytes in memory, of a tensor; 0 bytes for strings and variants.
   uint64_t NumElements(const Entry& entry) const;
   uint64_t MemorySize(const Entry& entry) const;
+  // MemorySize; of strings and variants a guess by what is stored of them, with the 48 bytes more that each takes as an
+  // object of an interpreter's. REQUIRES: Problem is ok.
+  uint64_t EstimateMemory(const Entry& entry) const;
   // True if the tensor's bytes, as they are stored, can be its elements: it is stored whole, with a fixed width, in the
   // host's byte order, in a source that gives views. Aligned says whether also the address fits the dtype.
   bool CanView(const Entry& entry) const;
@@ -186,8 +191,17 @@ class TENSORBUNDLE_EXPORT Checkpoint {
   Result<VerifyReport> Verify(const std::vector<const Entry*>& entries, const ReadOptions& options = {}) const;
   Result<VerifyReport> VerifyAll(const ReadOptions& options = {}) const;
 
+  // The entries by where they begin in the files, which is the order to read them in if not all have room in memory at
+  // once. REQUIRES: the Problem of each is ok.
+  std::vector<const Entry*> InFileOrder(const std::vector<const Entry*>& entries) const;
+  // ByteSource::DropCache of all that is stored of the entries, and of what lies between neighbours. REQUIRES: the
+  // Problem of each is ok.
+  void DropCache(const std::vector<const Entry*>& entries) const;
+
  private:
+  friend class ChunkReader;
   class Rep;
+  const Save& save() const;
   explicit Checkpoint(std::shared_ptr<const Rep> rep) : rep_(std::move(rep)) {}
   std::shared_ptr<const Rep> rep_;
 };

@@ -72,6 +72,21 @@ TEST(ResolveSlice, GivesAWholeEmptyDimensionNoElements) {
   EXPECT_EQ(*ResolveSlice({{Extent{}, {1, 2}}}, {0, 5}), (Box{{0, 1}, {0, 2}}));
 }
 
+TEST(IsRowMajorRun, TellsWhatFollowsOneAnother) {
+  Random random(3);
+  for (int round = 0; round < 500; ++round) {
+    const Shape shape = RandomShape(&random, 4, 4);
+    const Box box = RandomBox(&random, shape);
+    size_t next = PositionIn(Shape(shape.size(), 0), shape, box.start);
+    bool is_run = true;
+    ForEachIndex(box.shape, [&](Shape index) {
+      for (size_t d = 0; d < index.size(); ++d) index[d] += box.start[d];
+      is_run = is_run && PositionIn(Shape(shape.size(), 0), shape, index) == next++;
+    });
+    ASSERT_EQ(IsRowMajorRun(box, shape), is_run) << BoxText(box) << " of " << ShapeText(shape);
+  }
+}
+
 struct BadSlice {
   Extent extent;
   const char* message;

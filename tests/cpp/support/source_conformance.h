@@ -216,6 +216,20 @@ TYPED_TEST_P(SourceConformance, PrefetchAndPopulateChangeNothing) {
   }
 }
 
+TYPED_TEST_P(SourceConformance, DroppedBytesAreReadAgain) {
+  const std::string content = DistinctBytes((5u << 20) + 77);
+  const auto source = this->Open(content);
+  const auto all = source->Read({0, content.size()});
+  for (const ByteRange& range :
+       {ByteRange{0, 0}, ByteRange{content.size(), 0}, ByteRange{1, 1}, ByteRange{3u << 20, 1u << 20},
+        ByteRange{0, content.size()}, ByteRange{content.size() - 1, 1}, ByteRange{content.size(), 1},
+        ByteRange{UINT64_MAX, UINT64_MAX}}) {
+    source->DropCache(range);
+    EXPECT_TRUE(TextOf(all) == content) << range.offset;
+    EXPECT_TRUE(ReadIntoText(*source, {0, content.size()}) == content) << range.offset;
+  }
+}
+
 TYPED_TEST_P(SourceConformance, AnEmptySourceHoldsEmptyRangesOnly) {
   const auto source = this->Open("");
   EXPECT_EQ(source->size_bytes(), 0u);
@@ -223,6 +237,7 @@ TYPED_TEST_P(SourceConformance, AnEmptySourceHoldsEmptyRangesOnly) {
   EXPECT_EQ(ReadIntoText(*source, {0, 0}), "");
   EXPECT_EQ(ReadManyTexts(*source, {{0, 0}}), std::vector<std::string>{""});
   source->Prefetch({0, 0});
+  source->DropCache({0, 0});
   EXPECT_TRUE(source->Populate({0, 0}).ok());
   ExpectRefusal(source->Read({0, 1}).status(), *source, {0, 1});
   ExpectRefusal(source->Read({1, 0}).status(), *source, {1, 0});
@@ -232,7 +247,8 @@ REGISTER_TYPED_TEST_SUITE_P(SourceConformance, KnowsItsNameAndSize, ReadsEveryRa
                             ReadsRangesAroundPages, ReadsManyMegabytes, RefusesRangesOutside,
                             ReadIntoWritesTheRangeAndNothingElse, ReadManyKeepsTheCallersOrder,
                             ReadManyTakesScatteredAndTouchingRanges, BuffersOutliveTheSource, ManyThreadsReadAtOnce,
-                            PrefetchAndPopulateChangeNothing, AnEmptySourceHoldsEmptyRangesOnly);
+                            PrefetchAndPopulateChangeNothing, DroppedBytesAreReadAgain,
+                            AnEmptySourceHoldsEmptyRangesOnly);
 
 }  // namespace tensorbundle::test_support
 
