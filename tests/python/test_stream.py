@@ -25,6 +25,8 @@ from tensorbundle import _core
 
 MODES = pytest.mark.parametrize("mmap", [True, False], ids=["map", "read"])
 MIB = 1 << 20
+# What the kernel keeps together: the part of it that lies in the next chunk keeps the part in this one.
+FOLIO = 2 * MIB
 # In file order; the names are in another.
 TENSORS = {
     "d": np.arange(6, dtype="<f4"),
@@ -323,13 +325,11 @@ def cached(tmp_path) -> tuple[Path, Pages]:
 @MODES
 def test_stream_drops_what_it_has_read(cached, mmap):
     prefix, pages = cached
-    most = 0
     with tb.open(prefix, mmap=mmap) as ckpt:
-        for _, array in ckpt.stream(max_bytes=MIB, drop_cache=True):
+        for name, array in ckpt.stream(max_bytes=MIB, drop_cache=True):
             assert array.any()
-            most = max(most, pages.resident())
-        # What the kernel has read ahead is its own affair.
-        assert most <= 2 * pages.read_ahead() + 4 * MIB
+            entry = ckpt.entry(name)
+            assert pages.resident(0, entry.offset + entry.nbytes) <= FOLIO
         assert pages.resident() <= PAGE
         for _, array in ckpt.stream(max_bytes=MIB):
             assert array.any()
@@ -339,19 +339,19 @@ def test_stream_drops_what_it_has_read(cached, mmap):
 @MODES
 def test_chunks_drop_what_they_were_read_from(cached, mmap):
     prefix, pages = cached
-    most = 0
     with tb.open(prefix, mmap=False) as ckpt:
         whole = ckpt["w"]
+        begin = ckpt.entry("w").offset
+        end = begin + whole.nbytes
     pages.drop()
+    kept = []
     with tb.open(prefix, mmap=mmap) as ckpt:
-        kept = []
-        for index, array in ckpt.chunks("w", MIB, drop_cache=True):
+        for index, array in ckpt.chunks("w", 3 * MIB, drop_cache=True):
             assert_same_bits(array, whole[index])
             kept.append((index, array))
-            most = max(most, pages.resident())
-        assert most <= 2 * pages.read_ahead() + 6 * MIB
-        # Read ahead, of the next tensor.
-        assert pages.resident() <= 2 * pages.read_ahead()
+            assert pages.resident(begin, begin + 4 * index[0].start) <= FOLIO
+        assert len(kept) == 4
+        assert pages.resident(begin, end) <= FOLIO
         # Views come back.
         for index, array in kept:
             assert_same_bits(array, whole[index])
@@ -361,11 +361,12 @@ def test_chunks_drop_what_they_were_read_from(cached, mmap):
 def test_chunks_drop_the_last_when_they_are_closed(cached, mmap):
     prefix, pages = cached
     with tb.open(prefix, mmap=mmap) as ckpt:
+        begin = ckpt.entry("v").offset
         chunks = ckpt.chunks("v", 4 * MIB, drop_cache=True)
         next(chunks)
-        assert pages.resident() >= 4 * MIB
+        assert pages.resident(begin, begin + 4 * MIB) == 4 * MIB
         chunks.close()
-        assert pages.resident() <= 2 * pages.read_ahead()
+        assert pages.resident(begin, begin + 4 * MIB) <= FOLIO
 
 
 def test_a_file_that_took_the_name_keeps_its_pages(cached):

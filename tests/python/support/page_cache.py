@@ -38,8 +38,8 @@ class Pages:
         setting = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
         return int(setting.read_text()) << 10 if setting.exists() else 0
 
-    def resident(self) -> int:
-        """How many bytes."""
+    def resident(self, begin: int = 0, end: int | None = None) -> int:
+        """How many bytes, of the pages that lie from ``begin`` to ``end``."""
         with self.path.open("rb") as file, mmap_module.mmap(file.fileno(), 0, prot=mmap_module.PROT_READ) as mapped:
             count = -(-self.size // PAGE)
             flags = (ctypes.c_ubyte * count)()
@@ -48,4 +48,5 @@ class Pages:
             result = self.libc.mincore(address, ctypes.c_size_t(self.size), flags)
             del array
             assert result == 0, os.strerror(ctypes.get_errno())
-            return PAGE * sum(flag & 1 for flag in flags)
+            inside = slice(-(-begin // PAGE), count if end is None else end // PAGE)
+            return PAGE * int((np.frombuffer(flags, np.uint8)[inside] & 1).sum())
