@@ -79,7 +79,7 @@ for index, array in ckpt.chunks("w", max_bytes=1 << 20, drop_cache=True, verify=
     assert_type(index, tuple[slice, ...])
     assert_type(array, NDArray[Any])
     out[index] = array
-ckpt.chunks("w", 5, True)  # type: ignore[misc]
+ckpt.chunks("w", 5, True)  # type: ignore[call-arg]
 
 
 def show(done: int, total: int, name: str) -> None: ...
