@@ -117,7 +117,7 @@ def other_pools_class(name: str):
 
     other = pool.runtime("descriptor_pool").DescriptorPool()
     for file in pool._FILES:
-        other.AddSerializedFile(file.SerializeToString())
+        other.AddSerializedFile(file.serialized_pb)
     factory = pool.runtime("message_factory")
     new_class = getattr(factory, "GetMessageClass", None) or factory.MessageFactory(other).GetPrototype
     return new_class(other.FindMessageTypeByName(name))

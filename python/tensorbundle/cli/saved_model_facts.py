@@ -22,12 +22,13 @@ _HASHES = (
 )
 
 
-def of_directory(models: list[SavedModel], signature: str | None) -> dict[str, Any]:
+def of_directory(models: list[SavedModel], signature: str | None, *, bodies: bool) -> dict[str, Any]:
     """Everything.
 
     Args:
         models: The meta graphs to describe, at least one.
         signature: Describe only this signature of them; None: all.
+        bodies: Whether to say which operations there are, and of functions more than their names.
 
     Raises:
         NotFoundError: None of them has that signature.
@@ -40,7 +41,7 @@ def of_directory(models: list[SavedModel], signature: str | None) -> dict[str, A
         "schema_version": first.schema_version,
         "fingerprint": _fingerprint(first.fingerprint),
         "variables": _variables(first),
-        "meta_graphs": [_meta_graph(model, signature) for model in models],
+        "meta_graphs": [_meta_graph(model, signature, bodies) for model in models],
     }
 
 
@@ -75,7 +76,7 @@ def _unread(checkpoint: Checkpoint) -> dict[str, str]:
     return {name: str(problem) for name, problem in checkpoint.problems().items()}
 
 
-def _meta_graph(model: SavedModel, signature: str | None) -> dict[str, Any]:
+def _meta_graph(model: SavedModel, signature: str | None, bodies: bool) -> dict[str, Any]:
     meta_graph = model.meta_graph
     info, graph = meta_graph.meta_info_def, meta_graph.graph_def
     problems = model.problems()
@@ -94,8 +95,8 @@ def _meta_graph(model: SavedModel, signature: str | None) -> dict[str, Any]:
         "signatures": {key: _signature(model.signatures[key]) for key in keys},
         "assets": _assets(model),
         "collections": {name: _length(value) for name, value in sorted(meta_graph.collection_def.items())},
-        "ops": operations.count(graph),
-        "functions": [_function(function) for function in graph.library.function],
+        "ops": operations.count(graph) if bodies else {},
+        "functions": [_function(function, bodies) for function in graph.library.function],
         "missing_functions": operations.missing_functions(graph),
         "callables": _callables(model),
         "problems": {place: str(problem) for place, problem in problems.items()},
@@ -143,8 +144,10 @@ def _length(collection: Any) -> int:
     return len(getattr(collection, kind).value) if kind else 0
 
 
-def _function(function: Any) -> dict[str, Any]:
+def _function(function: Any, body: bool) -> dict[str, Any]:
     signature = function.signature
+    if not body:
+        return {"name": signature.name}
     return {
         "name": signature.name,
         "inputs": [_argument(argument) for argument in signature.input_arg],
@@ -160,9 +163,11 @@ def _argument(argument: Any) -> dict[str, str]:
 def _callables(model: SavedModel) -> dict[str, list[str]]:
     """How the functions of the objects are called, by the paths of these. The traces of a function are it, once."""
     objects = model.meta_graph.object_graph_def
-    functions = [number for number, node in enumerate(objects.nodes) if node.WhichOneof("kind") == "function"]
+    kinds = [node.WhichOneof("kind") for node in objects.nodes]
+    functions = [number for number, kind in enumerate(kinds) if kind == "function"]
     traces = {name for number in functions for name in objects.nodes[number].function.concrete_functions}
-    alone = [number for number, node in enumerate(objects.nodes) if _stands_alone(node, traces)]
+    bare = [number for number, kind in enumerate(kinds) if kind == "bare_concrete_function"]
+    alone = [number for number in bare if _bare_name(objects.nodes[number]) not in traces]
     paths = _paths(model, functions + alone)
     return {
         path: _calls(path, objects.nodes[number], objects.concrete_functions)
@@ -171,9 +176,8 @@ def _callables(model: SavedModel) -> dict[str, list[str]]:
     }
 
 
-def _stands_alone(node: Any, traces: set[str]) -> bool:
-    is_bare = node.WhichOneof("kind") == "bare_concrete_function"
-    return is_bare and node.bare_concrete_function.concrete_function_name not in traces
+def _bare_name(node: Any) -> str:
+    return str(node.bare_concrete_function.concrete_function_name)
 
 
 def _calls(path: str, node: Any, concrete: Any) -> list[str]:

@@ -40,8 +40,10 @@ def command(  # noqa: PLR0917 - an argument for each option
     """
     from tensorbundle.cli import saved_model_facts
 
+    bodies = ops or functions or everything or as_json
     with output.quietly():
-        facts = saved_model_facts.of_directory(saved_model_options.opened(directory, tags), signature)
+        models = saved_model_options.opened(directory, tags)
+        facts = saved_model_facts.of_directory(models, signature, bodies=bodies)
     if as_json:
         output.print_json(facts)
     else:

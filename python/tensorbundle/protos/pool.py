@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorbundle import protos
+from tensorbundle.protos.varint import read_varint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Packages of the descriptors, in the order in which simple names are looked up.
 _PACKAGES = ("tensorflow", "third_party.tensorflow.python.keras.protobuf", "google.protobuf")
@@ -23,26 +27,31 @@ def runtime(module: str) -> Any:
         raise ImportError("SavedModels need protobuf: pip install 'protobuf>=3.20.3'", name=error.name) from error
 
 
-def _descriptors() -> Any:
-    """What the build compiled from ``protos/*.proto``: files, each after those that it imports."""
+def _descriptors() -> bytes:
+    """What the build compiled from ``protos/*.proto``: a ``FileDescriptorSet``."""
     for folder in protos.__path__:  # An editable install has two: one with this file, one with what was built.
         path = os.path.join(folder, _DESCRIPTORS)
         if os.path.exists(path):
             with open(path, "rb") as file:
-                return runtime("descriptor_pb2").FileDescriptorSet.FromString(file.read()).file
+                return file.read()
     raise ImportError(f"tensorbundle was installed without {_DESCRIPTORS}: install it again")
 
 
-def _filled(files: Any) -> Any:
-    pool = runtime("descriptor_pool").DescriptorPool()
-    for file in files:
-        pool.AddSerializedFile(file.SerializeToString())
-    return pool
+def _files(descriptors: bytes) -> Iterator[bytes]:
+    """The files of a set, each after those that it imports: it has no other field.
+
+    protobuf has a class for it, whose module takes several milliseconds to import.
+    """
+    position = 0
+    while read := read_varint(descriptors, position + 1, len(descriptors)):
+        length, begin = read
+        position = begin + length
+        yield descriptors[begin:position]
 
 
-_FILES = _descriptors()
 #: Filled when this module is imported, which no two threads do at once.
-POOL = _filled(_FILES)
+POOL = runtime("descriptor_pool").DescriptorPool()
+_FILES = [POOL.AddSerializedFile(file) for file in _files(_descriptors())]
 #: For text: with no descriptors in it, ``Any`` is printed as it is stored, whatever else is in the process.
 EMPTY = runtime("descriptor_pool").DescriptorPool()
 #: What runtimes raise on bytes that they can't parse; the one in Python recurses, and lets text errors through.
@@ -54,12 +63,12 @@ _NEW_CLASS = getattr(_FACTORY, "GetMessageClass", None) or _FACTORY.MessageFacto
 
 def names() -> list[str]:
     """Simple names of all messages and enums that stand in no other."""
-    return sorted({item.name for file in _FILES for item in (*file.message_type, *file.enum_type)})
+    return sorted({name for file in _FILES for name in (*file.message_types_by_name, *file.enum_types_by_name)})
 
 
 def full_names() -> list[str]:
     """Names with their packages of all messages that stand in no other."""
-    return [f"{file.package}.{message.name}" for file in _FILES for message in file.message_type]
+    return [message.full_name for file in _FILES for message in file.message_types_by_name.values()]
 
 
 def find(name: str) -> Any:

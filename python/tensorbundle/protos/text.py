@@ -24,8 +24,10 @@ def parse_text(message_class: Any, text: str | bytes, where: str) -> Any:
         DataLossError: The text is damaged, nests more than 100 messages, or has a field or value that is not known,
             which could not be kept. The message has the line.
     """
-    from tensorbundle.protos import pool
+    from tensorbundle.protos import pool, printed
 
+    if (binary := printed.to_binary(message_class, text)) is not None:
+        return message_class.FromString(binary)
     text_format = pool.runtime("text_format")
     text = _decode(text, where) if isinstance(text, bytes) else text
     _check_depth(text, where)

@@ -13,3 +13,17 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int] | None:
         if byte < 0x80:
             return value, position + count + 1
     return None
+
+
+def encode_varint(value: int) -> bytes:
+    """The bytes of a varint.
+
+    Args:
+        value: 0 to 2**64 - 1.
+    """
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -12,7 +12,7 @@ from tensorbundle import _core, errors
 from tensorbundle.graph import ObjectGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
     from tensorbundle.graph import Attribute, ObjectNode
 
@@ -37,35 +37,45 @@ def graph_of(objects: Any, stored: Stored, where: str) -> ObjectGraph:
     Raises:
         DataLossError: There is no node, or one refers to a node that there is not.
     """
-    nodes = objects.nodes
-    if not nodes:
+    if not objects.nodes:
         raise errors.DataLossError(f"{where!r}: the object graph has no nodes", path=where)
+    nodes = [_node(node) for node in objects.nodes]
     _check_numbers(nodes, where)
     values = _by_name(nodes, stored.keys) if stored.graph is None else _by_path(nodes, stored.graph)
     leading = _leading_to(nodes, values)
     record = _core.encode_object_graph(
-        [
-            (
-                [(child.local_name, child.node_id) for child in node.children],
-                values.get(number, []),
-                [_slot(slot) for slot in node.slot_variables],
-                number in leading,
-            )
-            for number, node in enumerate(nodes)
-        ]
+        [(node.children, values.get(number, []), node.slots, number in leading) for number, node in enumerate(nodes)]
     )
     return ObjectGraph.parse(record)
 
 
-def _slot(slot: Any) -> tuple[str, int, int]:
-    return slot.slot_name, slot.original_variable_node_id, slot.slot_variable_node_id
+class _Node(NamedTuple):
+    """What is needed of a ``SavedObject``; asking messages again and again takes longer than all else here.
+
+    Attributes:
+        children: Name and number of each.
+        slots: Name, number of the variable, and number of its slot, of each.
+        variable: Its name, if it is a variable; else None.
+    """
+
+    children: list[tuple[str, int]]
+    slots: list[tuple[str, int, int]]
+    variable: str | None
 
 
-def _check_numbers(nodes: Any, where: str) -> None:
+def _node(node: Any) -> _Node:
+    return _Node(
+        [(child.local_name, child.node_id) for child in node.children],
+        [(slot.slot_name, slot.original_variable_node_id, slot.slot_variable_node_id) for slot in node.slot_variables],
+        node.variable.name if node.WhichOneof("kind") == "variable" else None,
+    )
+
+
+def _check_numbers(nodes: Sequence[_Node], where: str) -> None:
     for number, node in enumerate(nodes):
-        for child in node.children:
-            _check_number(child.node_id, len(nodes), where, number, f"its child {child.local_name!r}")
-        for name, variable, value in map(_slot, node.slot_variables):
+        for name, child in node.children:
+            _check_number(child, len(nodes), where, number, f"its child {name!r}")
+        for name, variable, value in node.slots:
             _check_number(variable, len(nodes), where, number, f"the variable of its slot {name!r}")
             _check_number(value, len(nodes), where, number, f"its slot {name!r}")
 
@@ -78,13 +88,13 @@ def _check_number(number: int, count: int, where: str, node: int, what: str) -> 
         )
 
 
-def _by_name(nodes: Any, keys: Container[str]) -> dict[int, list[tuple[str, str, str]]]:
+def _by_name(nodes: Sequence[_Node], keys: Container[str]) -> dict[int, list[tuple[str, str, str]]]:
     """Values by node where tensors were saved under the variables' names."""
-    names = {number: node.variable.name for number, node in enumerate(nodes) if node.WhichOneof("kind") == "variable"}
+    names = {number: node.variable for number, node in enumerate(nodes) if node.variable is not None}
     return {number: [(_VARIABLE, name, name)] for number, name in names.items() if name in keys}
 
 
-def _by_path(nodes: Any, graph: ObjectGraph) -> dict[int, list[tuple[str, str, str]]]:
+def _by_path(nodes: Sequence[_Node], graph: ObjectGraph) -> dict[int, list[tuple[str, str, str]]]:
     """Values by node, from the checkpoint's own objects."""
     return {
         number: [_named(value, nodes[number]) for value in twin.attributes]
@@ -93,35 +103,34 @@ def _by_path(nodes: Any, graph: ObjectGraph) -> dict[int, list[tuple[str, str, s
     }
 
 
-def _named(value: Attribute, node: Any) -> tuple[str, str, str]:
-    return value.name, value.full_name or node.variable.name, value.key
+def _named(value: Attribute, node: _Node) -> tuple[str, str, str]:
+    return value.name, value.full_name or node.variable or "", value.key
 
 
-def _twins(nodes: Any, graph: ObjectGraph) -> dict[int, ObjectNode]:
+def _twins(nodes: Sequence[_Node], graph: ObjectGraph) -> dict[int, ObjectNode]:
     """Which object of the checkpoint each node is, as far as there is one."""
     twins = {0: graph.root}
     todo = [0]
     for number in todo:  # Grows meanwhile.
         others = twins[number].children
-        children = {child.local_name: child.node_id for child in nodes[number].children}
-        for name, child in children.items():
+        for name, child in dict(nodes[number].children).items():
             if name in others and child not in twins:
                 twins[child] = others[name]
                 todo.append(child)
     for number in todo:
         found = {(slot.name, slot.variable.id): slot.value for slot in twins[number].slots}
-        for name, variable, value in map(_slot, nodes[number].slot_variables):
+        for name, variable, value in nodes[number].slots:
             if variable in twins and (name, twins[variable].id) in found:
                 twins.setdefault(value, found[name, twins[variable].id])
     return twins
 
 
-def _leading_to(nodes: Any, values: dict[int, list[tuple[str, str, str]]]) -> set[int]:
+def _leading_to(nodes: Sequence[_Node], values: dict[int, list[tuple[str, str, str]]]) -> set[int]:
     """The nodes with values, and those that lead to one."""
     above: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):
-        for child in node.children:
-            above.setdefault(child.node_id, []).append(number)
+        for _, child in node.children:
+            above.setdefault(child, []).append(number)
     found = set(values)
     todo = list(values)
     for number in todo:  # Grows meanwhile.

@@ -88,9 +88,12 @@ def _content(path: str) -> bytes:
 
 
 def _from_text(path: str, content: bytes) -> Records:
-    from tensorbundle.protos.text import parse_text
+    from tensorbundle.protos import printed, text
 
-    return _parsed(path, parse_text(messages.SavedModel, content, path))
+    binary = printed.to_binary(messages.SavedModel, content)
+    if binary is None:
+        return _parsed(path, text.parse_text(messages.SavedModel, content, path))
+    return _from_binary(path, binary)
 
 
 def _from_binary(path: str, content: bytes) -> Records:
