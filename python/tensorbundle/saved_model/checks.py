@@ -9,21 +9,24 @@ from tensorbundle import errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIDES = ("inputs", "outputs")
-
 
 def missing_tensors(meta_graph: Any, where: str) -> Iterator[tuple[str, errors.DataLossError]]:
     """Tensors that signatures name and the graph doesn't have: the place in the signature, and the error."""
     nodes = {node.name for node in meta_graph.graph_def.node}
     for key in sorted(meta_graph.signature_def):
-        for side in _SIDES:
-            tensors = getattr(meta_graph.signature_def[key], side)
-            for argument in sorted(tensors):
-                place = f"signatures[{key!r}].{side}[{argument!r}]"
-                gone = [name for name in names_of(tensors[argument]) if name.partition(":")[0] not in nodes]
-                if gone:
-                    problem = f"{where!r}: {place} is {', '.join(map(repr, gone))}, which the graph doesn't have"
-                    yield place, errors.DataLossError(problem, path=where)
+        for what, argument, info in tensor_infos(meta_graph.signature_def[key]):
+            place = f"signatures[{key!r}].{what}s[{argument!r}]"
+            gone = [name for name in names_of(info) if name.partition(":")[0] not in nodes]
+            if gone:
+                problem = f"{where!r}: {place} is {', '.join(map(repr, gone))}, which the graph doesn't have"
+                yield place, errors.DataLossError(problem, path=where)
+
+
+def tensor_infos(signature: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every ``TensorInfo`` of a signature: ``"input"`` or ``"output"``, the argument's name, and it."""
+    for what, infos in (("input", signature.inputs), ("output", signature.outputs)):
+        for argument in sorted(infos):
+            yield what, argument, infos[argument]
 
 
 def names_of(tensor: Any) -> list[str]:

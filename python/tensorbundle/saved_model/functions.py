@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from tensorbundle import errors
 from tensorbundle.protos import messages
+from tensorbundle.saved_model.checks import tensor_infos
 from tensorbundle.saved_model.graph import RESOURCE_VARIABLE, Graph, is_variable, node_name, output_number
 from tensorbundle.saved_model.opdefs import OpDefs
-from tensorbundle.saved_model.signature_checks import tensor_infos
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
 # Says where a node must be, by the name of another one, which need not be in the function.
@@ -45,11 +45,10 @@ class FunctionMaker:
             BuilderError: It needs what a function can't have: an input that the signature lacks, a variable of
                 TensorFlow's first years, a table or another resource, an operation that is not known.
         """
-        for where, info in tensor_infos(signature):
+        for what, argument, info in tensor_infos(signature):
             if info.WhichOneof("encoding") != "name":
-                raise errors.BuilderError(
-                    f"signature {key!r}: {where} is no dense tensor, and functions take no others"
-                )
+                where = f"signature {key!r}: {what} {argument!r}"
+                raise errors.BuilderError(f"{where} is no dense tensor, and functions take no others")
         return _Conversion(self._graph, self._op_defs, key, signature).function(self._unused_name())
 
     def _unused_name(self) -> str:

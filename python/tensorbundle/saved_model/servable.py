@@ -172,22 +172,19 @@ def _init_problems(where: str, meta_graph: Any, nodes: set[str]) -> Iterator[Pro
 
 
 def _signature_problems(meta_graph: Any, nodes: set[str]) -> Iterator[Problem]:
+    from tensorbundle.saved_model import checks
+
     keys = sorted(set(meta_graph.signature_def) - _RESERVED_KEYS)
     if not any(meta_graph.signature_def[key].outputs for key in keys):
         # One without is common: it does something to the model, for those who run it through the C API.
         which = "signature with outputs" if keys else "signatures"
         yield Problem("warning", f"has no {which}: it would be loaded, and answer no request")
     for key in keys:
-        signature = meta_graph.signature_def[key]
-        for what, tensors in [("input", signature.inputs), ("output", signature.outputs)]:
-            for argument in sorted(tensors):
-                yield from _tensor_problems(f"signature {key!r}, {what} {argument!r}", tensors[argument], nodes)
+        for what, argument, info in checks.tensor_infos(meta_graph.signature_def[key]):
+            yield from _tensor_problems(f"signature {key!r}, {what} {argument!r}", checks.names_of(info), nodes)
 
 
-def _tensor_problems(where: str, info: Any, nodes: set[str]) -> Iterator[Problem]:
-    from tensorbundle.saved_model import checks
-
-    names = checks.names_of(info)
+def _tensor_problems(where: str, names: list[str], nodes: set[str]) -> Iterator[Problem]:
     if not names:
         yield Problem("error", f"has {where}: it names no tensor")
     for name in names:

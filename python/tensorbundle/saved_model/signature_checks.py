@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tensorbundle import errors
 from tensorbundle.protos import messages
 from tensorbundle.protos.convert import as_message
 from tensorbundle.saved_model import constants
-from tensorbundle.saved_model.checks import names_of
+from tensorbundle.saved_model.checks import names_of, tensor_infos
 from tensorbundle.saved_model.graph import Graph, node_name, output_number
 from tensorbundle.saved_model.opdefs import OpDefs
 
@@ -29,8 +29,8 @@ def checked_signatures(signature_def_map: Mapping[str, Any] | None) -> dict[str,
         raise TypeError(f"signature_def_map must be a mapping from keys to messages, not {type(given).__name__}")
     signatures = {_checked_key(key): _message(key, value) for key, value in given.items()}
     for key, signature in signatures.items():
-        for where, info in tensor_infos(signature):
-            _check_info(f"signature {key!r}: {where}", info)
+        for what, argument, info in tensor_infos(signature):
+            _check_info(f"signature {key!r}: {what} {argument!r}", info)
     for key in _RESERVED:
         if key in signatures:
             raise errors.ReservedKeyError(
@@ -47,18 +47,12 @@ def check_tensors(meta_graph: Any, graph: Graph) -> None:
     """
     op_defs = OpDefs(meta_graph)
     for key, signature in sorted(meta_graph.signature_def.items()):
-        for where, info in tensor_infos(signature):
+        for what, argument, info in tensor_infos(signature):
             for tensor in names_of(info):
                 problem = _problem(tensor, graph, op_defs, names_operation=key in _RESERVED)
                 if problem:
-                    raise errors.BuilderError(f"signature {key!r}: {where} is {tensor!r}, and {problem}", tensor=tensor)
-
-
-def tensor_infos(signature: Any) -> Iterator[tuple[str, Any]]:
-    """Every ``TensorInfo`` of a signature, with words for where it is."""
-    for what, infos in (("input", signature.inputs), ("output", signature.outputs)):
-        for name, info in sorted(infos.items()):
-            yield f"{what} {name!r}", info
+                    where = f"signature {key!r}: {what} {argument!r}"
+                    raise errors.BuilderError(f"{where} is {tensor!r}, and {problem}", tensor=tensor)
 
 
 def _checked_key(key: Any) -> str:
