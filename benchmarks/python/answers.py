@@ -7,6 +7,7 @@ An answer is a dict from a kind to a value. The kinds:
     listing   (name, dtype, shape) of every tensor
     rows      first row -> that row and the ones after it, of the file's one variable
     same      whether what was saved is what was to be saved, by the rival's own comparison
+    safetensors  path of a safetensors file: its own package reads it
     saved     prefix of a checkpoint that was saved: it is read again, thoroughly also by TensorFlow
     words     the data file's 64-bit words added up
     size      the data file's size in bytes
@@ -112,6 +113,12 @@ def _compare_saved(prefix, truth, threads, thorough):
         yield truth["digest"], read_back.digest_by_tensorflow(prefix)
 
 
+def _compare_safetensors(path, truth, threads, thorough):
+    from safetensors.numpy import load_file
+
+    return _compare_tensors(load_file(path), truth, threads, thorough)
+
+
 def _compare_rows(rows, truth, _threads, _thorough):
     return [(truth["rows"][str(start)], digest({"rows": array})) for start, array in rows.items()]
 
@@ -132,6 +139,7 @@ _COMPARE = {
     "listing": _compare_listing,
     "output": _compare_fixed(""),
     "rows": _compare_rows,
+    "safetensors": _compare_safetensors,
     "same": _compare_fixed(True),
     "saved": _compare_saved,
     "shown": _compare_fixed(["x:0", "y:0"]),

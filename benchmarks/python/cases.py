@@ -214,6 +214,38 @@ CASES = {
         sample=True,
         saves=True,
     ),
+    "convert": Case(
+        "`tensorbundle convert` of a 1.33 GB checkpoint to safetensors, the whole process",
+        "bert",
+        {"tensorbundle": "converting.tensorbundle", "TensorFlow": "converting.tensorflow", "cp": "converting.cp"},
+        (Faster("TensorFlow", 3), Share(("cp",), 0.7)),
+        saves=True,
+        statistic="lower quartile",
+    ),
+    "ls": Case(
+        "`tensorbundle ls` of 2,000 tensors, the whole process",
+        "variables",
+        {"tensorbundle": "inspecting.tensorbundle_ls", "TensorFlow": "inspecting.tensorflow_ls"},
+        (Below("seconds", 0.1), Faster("TensorFlow", 20)),
+    ),
+    "diff": Case(
+        "`tensorbundle diff` of two checkpoints with 200,000 tensors, the whole process",
+        "tiny_tensors",
+        {"tensorbundle": "inspecting.tensorbundle_diff", "`tb.diff`": "inspecting.call_diff"},
+        (Below("seconds", 1),),
+    ),
+    "stats": Case(
+        "`tb.stats` of a 1 GiB variable by one thread, its checksum compared",
+        "large_variable",
+        {"tensorbundle": "inspecting.tensorbundle_stats", "NumPy": "inspecting.numpy_stats"},
+        (Below("seconds", 1.074),),  # 1 GB/s.
+    ),
+    "cast": Case(
+        "Casting 1 GiB of float32 to bfloat16 by one thread",
+        "large_variable",
+        {"tensorbundle": "casting.tensorbundle", "ml_dtypes": "casting.ml_dtypes"},
+        (Faster("ml_dtypes", 1),),
+    ),
     "import": Case(
         "`import tensorbundle`, which does not import NumPy, above a bare interpreter",
         None,

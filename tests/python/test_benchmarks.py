@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / "benchmarks").is_dir(), reason="no benchmarks here: not a checkout"),
 ]
 
-CASES = 24
+CASES = 29
 MODULES = ("answers", "cases", "contents", "goals", "harness", "memory", "report", "rival_process", "run")
 
 
@@ -98,6 +98,11 @@ def test_every_case_runs_and_every_rival_answers_right(results: dict[str, Any]):
         "save_many": {"tensorbundle", "SaveV2"},
         "save_strings": {"tensorbundle", "SaveV2"},
         "save_memory": {"tensorbundle", "8 shards", "one tensor"},
+        "convert": {"tensorbundle", "TensorFlow", "cp"},
+        "ls": {"tensorbundle", "TensorFlow"},
+        "diff": {"tensorbundle", "`tb.diff`"},
+        "stats": {"tensorbundle", "NumPy"},
+        "cast": {"tensorbundle", "ml_dtypes"},
         "import": {"tensorbundle", "bare interpreter", "with `open`"},
     }
     unavailable = {

@@ -1,12 +1,6 @@
-"""Runs a module as a program, and finds the names of tensors in what it prints."""
+"""Finds the names of tensors in what a program printed."""
 
 import re
-import subprocess
-import sys
-
-
-def execute(module, *arguments):
-    return subprocess.run([sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def tensor_names(output):

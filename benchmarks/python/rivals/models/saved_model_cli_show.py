@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks.python.rivals import program
 from benchmarks.python.rivals.models import command
 
 
@@ -10,7 +11,7 @@ def prepare(job):
 
 
 def run(directory, _turn):
-    return command.execute("tensorflow.python.tools.saved_model_cli", "show", "--all", "--dir", directory)
+    return program.run_module("tensorflow.python.tools.saved_model_cli", "show", "--all", "--dir", directory)
 
 
 def answer(output):

@@ -1,0 +1,1 @@
+"""Float32 to bfloat16, by one thread into a new array."""
