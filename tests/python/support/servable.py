@@ -12,7 +12,9 @@ import numpy as np
 import tensorbundle as tb
 from tensorbundle.protos import messages
 from tensorbundle.protos.convert import serialize
+from tensorbundle.saved_model import serving
 
+MOST = 2**63 - 1  # The highest number of a version.
 ASSET = b"a\nb\nc\n"
 NODES = ("x", "y", "w", "save/Const", "save/restore_all", "init", "vocabulary")
 
@@ -60,3 +62,45 @@ def files_in(directory: str | os.PathLike[str]) -> dict[str, bytes]:
     """The content of each file by its path in there."""
     folder = Path(directory)
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def fill(number: int = 0, **options: Any) -> Callable[[str], None]:
+    """What ``publish`` calls to have a version written; see ``write_model``."""
+    return lambda directory: write_model(directory, number, **options)
+
+
+def number_in(version: str | os.PathLike[str]) -> int:
+    """The number that its variables tell, every byte of which is as it was written."""
+    return int(tb.load(os.path.join(version, "variables", "variables"))["w"][0])
+
+
+def published(base: Path, *numbers: int) -> None:
+    """Publishes these versions, each of which tells its number."""
+    for number in numbers:
+        serving.publish(base, fill(number), version=number)
+
+
+def texts(report: serving.CheckReport) -> list[tuple[str, str, str]]:
+    """Severity, path and text of each finding."""
+    return [(finding.severity, finding.path, finding.text) for finding in report.findings]
+
+
+def asset_named(name: str) -> Callable[[Any], None]:
+    return lambda made: setattr(made.asset_file_def[0], "filename", name)
+
+
+def set_input(**fields: Any) -> Callable[[Any], None]:
+    """Another first input of the signature; without fields it names nothing."""
+
+    def change(made: Any) -> None:
+        info = made.signature_def["serving_default"].inputs["x"]
+        info.Clear()
+        if "name" in fields:
+            info.name = fields["name"]
+        if "sparse" in fields:
+            sparse = info.coo_sparse
+            sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name = fields["sparse"]
+        for name in fields.get("composite", ()):
+            info.composite_tensor.components.add(name=name)
+
+    return change
