@@ -6,6 +6,7 @@ from support.fixtures import (  # noqa: F401
     corpus_checkpoint,
     golden_checkpoint,
     golden_directory,
+    python_with_tensorflow,
     tensorflow,
     write_bundle,
 )

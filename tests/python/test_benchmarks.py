@@ -39,10 +39,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(bench: Any, directory: Path, tensorflow: Any) -> dict[str, Any]:
+def results(bench: Any, directory: Path, python_with_tensorflow: str) -> dict[str, Any]:
     """All cases but the cold ones, which the file system may not allow, with one round each."""
     cases = {name: case for name, case in bench.cases.CASES.items() if not case.cold}
-    made = bench.run.run(cases, directory=directory, sizes="tiny", rounds=1, threads=2, command="python -m benchmarks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", python_with_tensorflow)
+        made = bench.run.run(
+            cases, directory=directory, sizes="tiny", rounds=1, threads=2, command="python -m benchmarks"
+        )
     return json.loads(json.dumps(made))
 
 
@@ -204,7 +208,10 @@ def saver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-def test_what_is_saved_is_read_again(bench: Any, saver: Any, tmp_path: Path, tensorflow: Any):
+def test_what_is_saved_is_read_again(
+    bench: Any, saver: Any, tmp_path: Path, python_with_tensorflow: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "executable", python_with_tensorflow)
     array = np.arange(4, dtype=np.float32)
     truth = {"digest": bench.answers.digest({"x": array}), "touched": bench.answers.touch({"x": array}, 1)}
     directory = tmp_path / "directory"

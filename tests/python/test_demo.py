@@ -92,10 +92,16 @@ def test_tensorflow_reads_the_model(model):
         assert zlib.crc32(array) == checksums[name]
 
 
+@pytest.fixture
+def quick_tensorflow(python_with_tensorflow, monkeypatch) -> None:
+    """TensorFlow is there, and takes no time to start."""
+    monkeypatch.setattr(sys, "executable", python_with_tensorflow)
+
+
 @pytest.mark.parametrize("mode", [*demo_modes.MODES, "out"])
-def test_measurement(model, mode):
+def test_measurement(request, model, mode):
     if mode == "tensorflow":
-        tensorflow_oracle.require()
+        request.getfixturevalue("quick_tensorflow")
     result = demo_process.run(mode, model[0], 2)
     assert result["correct"] is True
     assert 0 <= result["loading"] <= result["seconds"]
@@ -105,9 +111,9 @@ def test_measurement(model, mode):
 
 
 @pytest.mark.parametrize("mode", demo_modes.SAVING_MODES)
-def test_measurement_of_saving(model, mode):
+def test_measurement_of_saving(request, model, mode):
     if "tensorflow" in mode:
-        tensorflow_oracle.require()
+        request.getfixturevalue("quick_tensorflow")
     before = sorted(os.listdir(os.path.dirname(model[0])))
     result = demo_process.run(mode, model[0], 2)
     assert result["correct"] is True
@@ -148,7 +154,9 @@ def test_cache_is_filled_and_dropped(model):
         os.close(file)
 
 
-def test_demo_prints_a_table(tmp_path):
+def test_demo_prints_a_table(request, tmp_path):
+    if importlib.util.find_spec("tensorflow"):
+        request.getfixturevalue("quick_tensorflow")
     result = run("--size", "1MB", "--rounds", 1, "--keep", tmp_path / "kept")
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()

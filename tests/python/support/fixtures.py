@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from . import bundle_writer, corpus, golden, paths, tensorflow_oracle
+from . import bundle_writer, corpus, golden, paths, tensorflow_oracle, warm_python
 
 # "default" runs the same examples every time; "nightly" looks for new ones. Checkpoints take as long as the disk does,
 # so no example has a deadline. Chosen with TENSORBUNDLE_HYPOTHESIS_PROFILE.
@@ -52,3 +52,10 @@ def write_bundle(tmp_path: Path) -> Callable[..., bundle_writer.Bundle]:
 def tensorflow() -> ModuleType:
     """The module ``tensorflow``; ``support.tensorflow_oracle`` has what tests do with it."""
     return tensorflow_oracle.require()
+
+
+@pytest.fixture(scope="session")
+def python_with_tensorflow(tensorflow: ModuleType) -> Iterator[str]:
+    """A program like ``sys.executable`` in which ``import tensorflow`` takes no time; see ``support.warm_python``."""
+    with warm_python.started() as program:
+        yield program
