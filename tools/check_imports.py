@@ -51,7 +51,17 @@ ALLOWED: dict[str, set[str]] = {
     "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "paths", "progress"},
     "objects": {"_core", "numpy", "writer"},
     "edits": {"_core", "callers", "paths"},
-    "manager": {"callers", "checkpoint", "files", "reading", "state", "writer"},
+    "formats": {
+        "checkpoint",
+        "dtypes",
+        "errors",
+        "files",
+        "lazy_names",
+        "numpy",
+        "paths",
+        "selection",
+    },
+    "manager": {"callers", "checkpoint", "files", "state", "writer"},
     "protos": {"_core", "errors"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
     "saved_model": {
