@@ -85,12 +85,3 @@ def shaped(array: NDArray[Any], name: str, shape: tuple[int, ...], path: str) ->
         raise errors.UnimplementedError(
             f"NumPy has no array of shape {list(shape)} for {name!r} in {path!r}: {error}", path=path, tensor=name
         ) from error
-
-
-def unsupported(name: str, dtype: str, path: str) -> errors.UnimplementedError:
-    """The error for a tensor of a type that TensorFlow's format lacks."""
-    return errors.UnimplementedError(
-        f"tensor {name!r} in {path!r} is of type {dtype}, which TensorFlow's checkpoints don't have",
-        path=path,
-        tensor=name,
-    )

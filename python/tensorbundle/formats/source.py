@@ -136,6 +136,15 @@ def find(tensors: Mapping[str, _T], name: object, path: str) -> _T:
     raise errors.NotFoundError(message, path=path, tensor=name if isinstance(name, str) else None)
 
 
+def unsupported(name: str, dtype: str, path: str) -> errors.UnimplementedError:
+    """The error for a tensor of a type that TensorFlow's format lacks."""
+    return errors.UnimplementedError(
+        f"tensor {name!r} in {path!r} is of type {dtype}, which TensorFlow's checkpoints don't have",
+        path=path,
+        tensor=name,
+    )
+
+
 def identity(status: os.stat_result) -> tuple[int, int, int]:
     """What tells a file from another that took its name."""
     return status.st_size, status.st_mtime_ns, status.st_ino

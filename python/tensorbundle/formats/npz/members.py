@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _ENCRYPTED = 0x1
 # Deflate makes no more of a byte; a claim of more is none of an honest file.
 _MAX_RATIO = 1032
+_LOCAL_HEADER = b"PK\x03\x04"
+_LOCAL_HEADER_BYTES = 30
 _STEP_BYTES = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OverflowError, RuntimeError, UnicodeError, ValueError)
 
@@ -42,6 +45,12 @@ class Member(NamedTuple):
     def is_stored(self) -> bool:
         """True if it isn't compressed."""
         return self.info.compress_type == zipfile.ZIP_STORED
+
+    @property
+    def is_column_major(self) -> bool:
+        """True if the elements don't lie in row-major order."""
+        header = self.header
+        return header.is_column_major and header.size > 0 and sum(size > 1 for size in header.shape) > 1
 
 
 @contextlib.contextmanager
@@ -114,6 +123,20 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Membe
         described = f"{dtype.descr} of shape {list(header.shape)}"
         raise ValueError(f"expected {header.size * dtype.size} bytes of {described}, found {nbytes}")
     return Member(name, info, header, begin, nbytes)
+
+
+def offset_in_file(descriptor: int, member: Member) -> int:
+    """Where the elements of an array that isn't compressed begin in the zip file.
+
+    Raises:
+        ValueError: There is no such array.
+    """
+    at = member.info.header_offset
+    local = os.pread(descriptor, _LOCAL_HEADER_BYTES, at)
+    if len(local) < _LOCAL_HEADER_BYTES or not local.startswith(_LOCAL_HEADER):
+        raise ValueError(f"there is no local header at {at}")
+    name_bytes, extra_bytes = int.from_bytes(local[26:28], "little"), int.from_bytes(local[28:30], "little")
+    return at + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes + member.begin
 
 
 def fill(stream: IO[bytes], out: memoryview) -> None:

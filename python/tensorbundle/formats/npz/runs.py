@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import mmap
-import os
 import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorbundle import dtypes
 from tensorbundle.formats import pieces
 from tensorbundle.formats.npz import members
 
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
     from tensorbundle.formats.npz.members import Member
     from tensorbundle.formats.source import Chunk
 
+# Besides an array that is read whole.
+_READ_BYTES = 8 << 20
 # Of a string, what Python's object and the reference to it take besides the characters.
 _STRING_BYTES = 64
-_LOCAL_HEADER = b"PK\x03\x04"
-_LOCAL_HEADER_BYTES = 30
-
-
-def is_column_major(member: Member) -> bool:
-    """True if the elements don't lie in row-major order."""
-    header = member.header
-    return header.is_column_major and header.size > 0 and sum(size > 1 for size in header.shape) > 1
 
 
 def chunks(archive: zipfile.ZipFile, member: Member, max_bytes: int, path: str) -> Iterator[Chunk]:
@@ -49,26 +43,25 @@ def chunks(archive: zipfile.ZipFile, member: Member, max_bytes: int, path: str) 
     dtype = member.header.dtype
     weight = dtype.size + (_STRING_BYTES if dtype.tf_name == "string" else 0)
     boxes = pieces.boxes(member.header.shape, max_bytes, weight)
-    runs = (
-        _column_major(archive, member, boxes, path) if is_column_major(member) else _row_major(archive, member, boxes)
-    )
+    runs = _column_major(archive, member, boxes, path) if member.is_column_major else _row_major(archive, member, boxes)
     with members.damage_reported(path, member.name):
         for box, run in runs:
             yield box, pieces.shaped(_elements(run, member), member.name, pieces.extent(box), path)
 
 
-def offset_in_file(descriptor: int, member: Member) -> int:
-    """Where the elements of an array that isn't compressed begin in the zip file.
+def whole(archive: zipfile.ZipFile, member: Member, path: str) -> NDArray[Any]:
+    """All elements of an array.
 
     Raises:
-        ValueError: There is no such array.
+        DataLossError: The array is damaged.
     """
-    at = member.info.header_offset
-    local = os.pread(descriptor, _LOCAL_HEADER_BYTES, at)
-    if len(local) < _LOCAL_HEADER_BYTES or not local.startswith(_LOCAL_HEADER):
-        raise ValueError(f"there is no local header at {at}")
-    name_bytes, extra_bytes = int.from_bytes(local[26:28], "little"), int.from_bytes(local[28:30], "little")
-    return at + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes + member.begin
+    header = member.header
+    # Untouched memory is none: a member that claims too much ends before it is.
+    flat = np.empty(header.size, dtypes.numpy_dtype(str(header.dtype.tf_name)))
+    array = pieces.shaped(flat, member.name, header.shape, path)
+    for box, part in chunks(archive, member, _READ_BYTES, path):
+        array[box] = part
+    return array
 
 
 def _row_major(
@@ -94,9 +87,9 @@ def _column_major(
         spilled.flush()
         mapped = mmap.mmap(spilled.fileno(), member.nbytes, access=mmap.ACCESS_READ)
     elements = np.frombuffer(mapped, f"V{member.header.dtype.size}")
-    whole: NDArray[Any] = pieces.shaped(elements, member.name, member.header.shape[::-1], path).T
+    array: NDArray[Any] = pieces.shaped(elements, member.name, member.header.shape[::-1], path).T
     for box in boxes:
-        yield box, np.ascontiguousarray(whole[box]).reshape(-1).view(np.uint8)
+        yield box, np.ascontiguousarray(array[box]).reshape(-1).view(np.uint8)
 
 
 def _elements(run: NDArray[np.uint8], member: Member) -> NDArray[Any]:

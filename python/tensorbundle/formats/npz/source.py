@@ -6,11 +6,9 @@ import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tensorbundle import dtypes, errors, files
-from tensorbundle.formats import pieces, source
-from tensorbundle.formats.npz import members, runs
+from tensorbundle import errors, files
+from tensorbundle.formats import source
+from tensorbundle.formats.npz import members
 from tensorbundle.formats.source import DEFAULT_MAX_BYTES, RawBytes, TensorSpec
 
 if TYPE_CHECKING:
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
 
     from tensorbundle.formats.npz.members import Member
     from tensorbundle.formats.source import Chunk
-
-# Besides the array that is read.
-_READ_BYTES = 8 << 20
 
 
 class NpzSource:
@@ -75,17 +70,18 @@ class NpzSource:
 
     def chunks(self, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Chunk]:
         """The tensor piece by piece; see :meth:`tensorbundle.formats.Source.chunks`."""
+        from tensorbundle.formats import pieces
+        from tensorbundle.formats.npz import runs
+
         archive, member = self._opened(), self._readable(name)
         return runs.chunks(archive, member, pieces.byte_count(max_bytes), self.path)
 
     def read(self, name: str) -> NDArray[Any]:
         """The whole tensor, always a copy; see :meth:`tensorbundle.formats.Source.read`."""
+        from tensorbundle.formats.npz import runs
+
         archive, member = self._opened(), self._readable(name)
-        flat = np.empty(member.header.size, dtypes.numpy_dtype(str(member.header.dtype.tf_name)))
-        whole = pieces.shaped(flat, name, member.header.shape, self.path)
-        for box, array in runs.chunks(archive, member, _READ_BYTES, self.path):
-            whole[box] = array
-        return whole
+        return runs.whole(archive, member, self.path)
 
     def raw(self, name: str) -> RawBytes | None:
         """The elements in the file; see :meth:`tensorbundle.formats.Source.raw`.
@@ -96,10 +92,10 @@ class NpzSource:
         dtype = member.header.dtype
         if self._verify or not member.is_stored or dtype.tf_name in (None, "bool", "string") or dtype.order == ">":
             return None
-        if runs.is_column_major(member):
+        if member.is_column_major:
             return None
         with members.damage_reported(self.path, name):
-            offset = runs.offset_in_file(_descriptor(archive), member)
+            offset = members.offset_in_file(_descriptor(archive), member)
         return RawBytes(self.path, offset, member.nbytes, None)
 
     def close(self) -> None:
@@ -136,7 +132,7 @@ class NpzSource:
             text = f"array {name!r} in {self.path!r} is of Python objects: it is a pickle, which can run any program"
             raise errors.UnimplementedError(text, path=self.path, tensor=name)
         if member.header.dtype.tf_name is None:
-            raise pieces.unsupported(name, member.header.dtype.descr, self.path)
+            raise source.unsupported(name, member.header.dtype.descr, self.path)
         return member
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorbundle import errors
 from tensorbundle.formats.safetensors import jsontext
@@ -20,8 +19,7 @@ _DTYPE = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _MAX_NUMBER = 2**64 - 1
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredTensor:
+class StoredTensor(NamedTuple):
     """What a header says of one tensor.
 
     Attributes:
@@ -37,8 +35,7 @@ class StoredTensor:
     end: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """A header that agrees with itself and with the size of its file.
 
     Attributes:
@@ -127,7 +124,9 @@ def _tensor(name: str, record: Any, start: int, path: str) -> StoredTensor:
 
 
 def _are_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) is int and 0 <= value <= _MAX_NUMBER for value in values)
+    if not isinstance(values, list) or not set(map(type, values)) <= {int}:  # A bool is no number.
+        return False
+    return not values or (min(values) >= 0 and max(values) <= _MAX_NUMBER)
 
 
 def _check_offsets(tensors: dict[str, StoredTensor], start: int, file_size: int, path: str) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorbundle import errors
 from tensorbundle.formats.safetensors import jsontext
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _ALIGNMENT = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where everything of a file goes.
 
     Attributes:

@@ -223,12 +223,10 @@ def _stored(name: str, file: _File) -> tuple[NDArray[np.uint8], str]:
     """The bytes of a tensor, and TensorFlow's name of its type."""
     import numpy as np
 
-    from tensorbundle.formats import pieces
-
     tensor = file.header.tensors[name]
     dtype = BY_NAME.get(tensor.dtype)
     if dtype is None or dtype.tf_name is None:
-        raise pieces.unsupported(name, tensor.dtype, file.path)
+        raise source.unsupported(name, tensor.dtype, file.path)
     whole = np.frombuffer(file.mapped, np.uint8)
     return whole[tensor.begin : tensor.end], dtype.tf_name
 
