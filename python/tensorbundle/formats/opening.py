@@ -24,7 +24,7 @@ _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def open_source(
-    path: str | os.PathLike[str],
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     *,
     kind: Kind | None = None,
     verify: bool = True,
@@ -57,7 +57,7 @@ def open_source(
         raise ValueError(f"kind must be None or one of {', '.join(_KINDS)}, not {kind!r}")
     if names not in _NAMINGS:
         raise ValueError(f"names must be one of {', '.join(_NAMINGS)}, not {names!r}")
-    given = os.fspath(path)
+    given = os.fsdecode(path)
     found = kind or _kind(given)
     if found == "checkpoint":
         from tensorbundle.formats.checkpoint import CheckpointSource

@@ -46,9 +46,9 @@ class ElementType(NamedTuple):
     tf_name: str | None = None
 
     @property
-    def is_unicode(self) -> bool:
-        """True for text of fixed width, stored as code points."""
-        return self.descr[1:2] == "U"
+    def code_points(self) -> int:
+        """Of each element, if that is text of fixed width; else 0."""
+        return self.size // _UNICODE_BYTES if self.descr[1:2] == "U" else 0
 
 
 def parse(descr: object) -> ElementType:

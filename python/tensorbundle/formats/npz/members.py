@@ -12,7 +12,7 @@ from tensorbundle import errors
 from tensorbundle.formats.npz import npy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import IO
 
 _ENCRYPTED = 0x1
@@ -68,20 +68,21 @@ def damage_reported(path: str, name: str | None = None) -> Iterator[None]:
         raise errors.DataLossError(text, path=path, tensor=name) from error
 
 
-def members(archive: zipfile.ZipFile, file_size: int, path: str) -> dict[str, Member]:
-    """Every array of a file, in the file's order; nothing of their elements is read.
+def members(infos: Iterable[zipfile.ZipInfo], descriptor: int, path: str) -> dict[str, Member]:
+    """Every array of a file, in the file's order; nothing of their elements is looked at.
 
     Args:
-        archive: The opened zip file.
-        file_size: Of that file, in bytes.
+        infos: What the zip file says of its members.
+        descriptor: Of the zip file.
         path: For messages.
 
     Raises:
         DataLossError: It is damaged, or has something else in it than arrays.
         UnimplementedError: It is encrypted, or compressed in a way that NumPy doesn't.
     """
+    file_size = os.fstat(descriptor).st_size
     found: dict[str, Member] = {}
-    for info in archive.infolist():
+    for info in infos:
         if info.is_dir():
             continue
         name = info.filename.removesuffix(".npy")
@@ -89,7 +90,7 @@ def members(archive: zipfile.ZipFile, file_size: int, path: str) -> dict[str, Me
             raise errors.DataLossError(f"{path!r} is damaged: array {name!r} is there twice", path=path, tensor=name)
         with damage_reported(path, name):
             _check_info(info, file_size)
-            found[name] = _member(archive, info, name)
+            found[name] = _member(descriptor, info, name)
     return found
 
 
@@ -107,16 +108,14 @@ def _check_info(info: zipfile.ZipInfo, file_size: int) -> None:
         raise ValueError(f"{info.compress_size} stored bytes can't be {info.file_size}: expected at most {most}")
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Member:
-    with archive.open(info) as stream:
-        start = stream.read(npy.MAX_PREFIX_BYTES)
-        prefix = npy.parse_prefix(start)
-        rest = prefix.nbytes + prefix.header_bytes - len(start)
-        text = start[prefix.nbytes :] + (stream.read(rest) if rest > 0 else b"")
+def _member(descriptor: int, info: zipfile.ZipInfo, name: str) -> Member:
+    start = _start(descriptor, info)
+    prefix = npy.parse_prefix(start)
+    begin = prefix.nbytes + prefix.header_bytes
+    text = start[prefix.nbytes : begin]
     if len(text) < prefix.header_bytes:
         raise ValueError(f"expected a header of {prefix.header_bytes} bytes, found {len(text)}")
-    header = npy.parse_header(text[: prefix.header_bytes], prefix.encoding)
-    begin = prefix.nbytes + prefix.header_bytes
+    header = npy.parse_header(text, prefix.encoding)
     nbytes = info.file_size - begin
     dtype = header.dtype
     if dtype.tf_name is not None and nbytes != header.size * dtype.size:
@@ -125,18 +124,32 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Membe
     return Member(name, info, header, begin, nbytes)
 
 
+def _start(descriptor: int, info: zipfile.ZipInfo) -> bytes:
+    """What a member begins with, at least an array's header. ``zipfile`` would compare the CRC-32 of a short member."""
+    at = _data_offset(descriptor, info)
+    stored = os.pread(descriptor, min(info.compress_size, 2 * npy.MAX_BYTES), at)
+    if info.compress_type == zipfile.ZIP_STORED:
+        return stored[: npy.MAX_BYTES]
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, npy.MAX_BYTES)
+
+
 def offset_in_file(descriptor: int, member: Member) -> int:
     """Where the elements of an array that isn't compressed begin in the zip file.
 
     Raises:
         ValueError: There is no such array.
     """
-    at = member.info.header_offset
-    local = os.pread(descriptor, _LOCAL_HEADER_BYTES, at)
+    return _data_offset(descriptor, member.info) + member.begin
+
+
+def _data_offset(descriptor: int, info: zipfile.ZipInfo) -> int:
+    """Where the bytes of a member begin, compressed or not."""
+    at = info.header_offset
+    local = os.pread(descriptor, _LOCAL_HEADER_BYTES, at) if at >= 0 else b""
     if len(local) < _LOCAL_HEADER_BYTES or not local.startswith(_LOCAL_HEADER):
         raise ValueError(f"there is no local header at {at}")
     name_bytes, extra_bytes = int.from_bytes(local[26:28], "little"), int.from_bytes(local[28:30], "little")
-    return at + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes + member.begin
+    return at + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
 
 
 def fill(stream: IO[bytes], out: memoryview) -> None:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from tensorbundle.formats.npz import dtypes
 
 MAGIC = b"\x93NUMPY"
-#: Bytes before the longest header: magic, version, length.
-MAX_PREFIX_BYTES = len(MAGIC) + 2 + 4
 # Bytes of the header's length, by the major version of the format.
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
 # NumPy reads no longer ones either unless it is told that the file is trusted: of nested text Python makes much.
 _MAX_HEADER_BYTES = 10_000
+#: What comes before the elements takes at most this: magic, version, length, header.
+MAX_BYTES = len(MAGIC) + 2 + 4 + _MAX_HEADER_BYTES
 _KEYS = {"descr", "fortran_order", "shape"}
 
 
@@ -55,7 +55,7 @@ def parse_prefix(prefix: bytes) -> Prefix:
     """The start of a file.
 
     Args:
-        prefix: The first ``MAX_PREFIX_BYTES`` of it, fewer if it is shorter.
+        prefix: Its first bytes, at least 12 unless it is shorter.
 
     Raises:
         ValueError: It isn't the start of such a file; the message says why.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorbundle.formats.npz.dtypes import ElementType
     from tensorbundle.formats.npz.members import Member
     from tensorbundle.formats.source import Chunk
 
@@ -96,7 +97,14 @@ def _elements(run: NDArray[np.uint8], member: Member) -> NDArray[Any]:
     dtype = member.header.dtype
     if dtype.tf_name != "string":
         return pieces.elements(run, str(dtype.tf_name), dtype.order)
-    texts = run.view(dtype.descr).tolist()
-    strings = np.empty(len(texts), object)
-    strings[:] = [text.encode("utf-8") for text in texts] if dtype.is_unicode else texts
+    found: list[bytes] = _utf8(run, dtype) if dtype.code_points else run.view(dtype.descr).tolist()
+    strings = np.empty(len(found), object)
+    strings[:] = found
     return strings
+
+
+def _utf8(run: NDArray[np.uint8], dtype: ElementType) -> list[bytes]:
+    # NumPy itself makes of code points that are none what no program expects.
+    text = run.tobytes().decode("utf-32-le" if dtype.order == "<" else "utf-32-be")
+    width = dtype.code_points
+    return [text[at : at + width].rstrip("\0").encode("utf-8") for at in range(0, len(text), width)]

@@ -35,9 +35,9 @@ class NpzSource:
         self.path = path
         self.metadata: dict[str, str] = {}
         self._verify = verify
-        status = os.fstat(_descriptor(archive))
-        self._identity = source.identity(status)
-        self._members = members.members(archive, status.st_size, path)
+        descriptor = _descriptor(archive)
+        self._identity = source.identity(os.fstat(descriptor))
+        self._members = members.members(archive.infolist(), descriptor, path)
         self._archive: zipfile.ZipFile | None = archive
 
     @classmethod
