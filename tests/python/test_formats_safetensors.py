@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import platform
+import sys
 import tempfile
 from pathlib import Path
 
@@ -142,6 +144,13 @@ def test_layout_aligns_every_tensor():
     assert [*layout.offsets][:: len(HELD) - 1] == ["uint64", "bool"]
 
 
+def test_no_metadata_may_be_said(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(encoded({"__metadata__": None}))
+    with open_source(path) as source:
+        assert (source.metadata, source.tensors()) == ({}, [])
+
+
 def test_metadata_is_sorted_and_none_is_not_empty():
     both = format_.layout([], {"b": "2", "a": "1"})
     assert both.header == b'\x28\0\0\0\0\0\0\0{"__metadata__":{"a":"1","b":"2"}}      '
@@ -263,7 +272,32 @@ def test_shapes_that_numpy_lacks_are_listed_and_not_read(tmp_path, shape):
             source.read("a")
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or tuple(map(int, platform.release().split(".")[:2])) < (5, 14),
+    reason="touching the mapping would end this process",
+)
+def test_a_file_that_is_cut_short_while_it_is_mapped(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(written({"a": np.zeros(100_000)}))
+    with open_source(path) as source:
+        chunks = source.chunks("a", 1000)
+        next(chunks)
+        os.truncate(path, 4096)
+        with pytest.raises(OSError, match="it can't be read to its end any more") as caught:
+            list(chunks)
+    assert caught.value.filename == str(path)
+
+
 # Bad files.
+
+
+def test_every_truncation_is_damage(tmp_path):
+    content = written({"a": np.arange(3), "b": np.array(True)}, {"k": "v"})
+    path = tmp_path / "model.safetensors"
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        with pytest.raises(errors.DataLossError):
+            open_source(path)
 
 
 @pytest.mark.parametrize(

@@ -415,5 +415,5 @@ def test_a_list_that_would_not_be_whole_is_an_error(tmp_path):
     )
     with pytest.warns(errors.DamageWarning):
         source = open_source(bundle.prefix)
-    with pytest.raises(errors.TensorBundleError, match='^tensor "a": the entry is not parseable: '):
+    with pytest.raises(errors.TensorBundleError, match=r'^tensor "a": the entry is not parseable: '):
         source.tensors()

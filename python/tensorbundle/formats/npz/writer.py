@@ -26,7 +26,7 @@ class Writer:
     A context manager that completes the file, unless its block raises.
 
     Args:
-        file: Opened for writing in binary mode, seekable. It stays open.
+        file: Opened for writing in binary mode, buffered and seekable. It stays open.
 
     Example:
         >>> with open("weights.npz", "wb") as file, npz.Writer(file) as writer:

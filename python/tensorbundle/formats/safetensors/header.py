@@ -87,14 +87,16 @@ def parse_header(header: bytes, file_size: int, path: str) -> Header:
         content = jsontext.parse(header)
     except ValueError as error:
         raise _damage(path, f"the header is no JSON: {error}", LENGTH_BYTES) from error
-    metadata = _metadata(content.pop(METADATA_KEY), path) if METADATA_KEY in content else None
+    metadata = _metadata(content.pop(METADATA_KEY, None), path)
     start = LENGTH_BYTES + len(header)
     tensors = {name: _tensor(name, record, start, path) for name, record in content.items()}
     _check_offsets(tensors, start, file_size, path)
     return Header(metadata, tensors)
 
 
-def _metadata(content: Any, path: str) -> dict[str, str]:
+def _metadata(content: Any, path: str) -> dict[str, str] | None:
+    if content is None:
+        return None
     if not isinstance(content, dict):
         raise _damage(path, f"expected an object as {METADATA_KEY}, found {type(content).__name__}", LENGTH_BYTES)
     for key, value in content.items():

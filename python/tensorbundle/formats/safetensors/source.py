@@ -6,6 +6,7 @@ import errno
 import math
 import mmap
 import os
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorbundle import errors, files
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from tensorbundle.formats.source import Chunk
 
 
+_MADV_POPULATE_READ = 22
+
+
 class _File(NamedTuple):
     """One opened file."""
 
@@ -40,7 +44,8 @@ class SafetensorsSource:
     """The tensors of a safetensors file, or of all those that an index names; see :class:`tensorbundle.formats.Source`.
 
     The format has no checksums. Arrays are read-only views of the mapped file; those that don't lie aligned there are
-    copied.
+    copied. As with every mapping, a file that another process cuts short ends the process that touches what is gone;
+    :meth:`chunks` finds that out and raises, where the system knows how (Linux from 5.14 on).
     """
 
     kind = "safetensors"
@@ -231,6 +236,19 @@ def _stored(name: str, file: _File) -> tuple[NDArray[np.uint8], str]:
     return whole[tensor.begin : tensor.end], dtype.tf_name
 
 
+def _populate(file: _File, begin: int, end: int) -> None:
+    """Brings pages of a file to memory in one call, and raises ``OSError`` where touching them would be a signal."""
+    begin -= begin % mmap.PAGESIZE
+    if sys.platform != "linux" or begin >= end:
+        return
+    try:
+        file.mapped.madvise(_MADV_POPULATE_READ, begin, end - begin)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # As an old system says.
+            what = "it can't be read to its end any more"
+            raise OSError(errno.EIO, f"{what}: {error.strerror}", file.path) from error
+
+
 def _chunks(name: str, file: _File, stored: NDArray[np.uint8], tf_name: str, max_bytes: int) -> Iterator[Chunk]:
     from tensorbundle.formats import pieces
 
@@ -240,5 +258,6 @@ def _chunks(name: str, file: _File, stored: NDArray[np.uint8], tf_name: str, max
     for box in pieces.boxes(tensor.shape, max_bytes, element_bytes):
         shape = pieces.extent(box)
         end = begin + math.prod(shape) * element_bytes
+        _populate(file, tensor.begin + begin, tensor.begin + end)
         yield box, pieces.shaped(pieces.elements(stored[begin:end], tf_name), name, shape, file.path)
         begin = end
