@@ -233,6 +233,12 @@ def test_members_without_a_suffix_and_directories(tmp_path):
         assert source.read("d/a").tolist() == [5]
 
 
+def test_a_member_without_a_name(tmp_path):
+    path = zipped(tmp_path / "a.npz", {"": npy(described("|u1", (1,)), b"\x05")})
+    with open_source(path) as source:
+        assert source.read("").tolist() == [5]
+
+
 def test_a_file_without_arrays(tmp_path):
     np.savez(tmp_path / "a.npz")
     with open_source(tmp_path / "a.npz") as source:

@@ -64,7 +64,7 @@ def damage_reported(path: str, name: str | None = None) -> Iterator[None]:
     except NotImplementedError as error:
         raise errors.UnimplementedError(f"{where}: {error}", path=path, tensor=name) from error
     except _DAMAGE as error:
-        text = f"{where} is damaged{'' if name else ' or no zip file'}: {error}"
+        text = f"{where} is damaged{' or no zip file' if name is None else ''}: {error}"
         raise errors.DataLossError(text, path=path, tensor=name) from error
 
 
@@ -83,7 +83,7 @@ def members(infos: Iterable[zipfile.ZipInfo], descriptor: int, path: str) -> dic
     file_size = os.fstat(descriptor).st_size
     found: dict[str, Member] = {}
     for info in infos:
-        if info.is_dir():
+        if info.filename.endswith("/"):  # A directory.
             continue
         name = info.filename.removesuffix(".npy")
         if name in found:
