@@ -234,7 +234,7 @@ def test_members_without_a_suffix_and_directories(tmp_path):
 
 
 def test_a_member_without_a_name(tmp_path):
-    path = zipped(tmp_path / "a.npz", {"": npy(described("|u1", (1,)), b"\x05")})
+    path = zipped(tmp_path / "a.npz", {".npy": npy(described("|u1", (1,)), b"\x05")})
     with open_source(path) as source:
         assert source.read("").tolist() == [5]
 
