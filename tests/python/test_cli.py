@@ -92,6 +92,8 @@ def test_ls_as_json(prefix):
         "num_tensors": 4,
         "num_shards": 1,
         "nbytes": 480084,
+        "num_listed": 4,
+        "nbytes_listed": 480084,
         "problems": {},
         "missing_shards": [],
     }
@@ -99,6 +101,7 @@ def test_ls_as_json(prefix):
         for tensor, entry in zip(listed["tensors"], ckpt.entries(), strict=True):
             assert tensor == {
                 "name": entry.name,
+                "key": entry.name,
                 "dtype": entry.tf_dtype,
                 "shape": list(entry.shape),
                 "nbytes": entry.nbytes,
@@ -274,13 +277,15 @@ def test_what_is_not_supported_is_one_line():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["ls"], ["nothing"], ["ls", "a", "b"], ["verify", "x", "--threads", "0"], ["ls", "x", "--nothing"]]
+    "arguments",
+    [["ls"], ["nothing"], ["serving", "list", "a", "b"], ["verify", "x", "--threads", "0"], ["ls", "x", "--nothing"]],
 )
 def test_wrong_use(arguments):
     result = run(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "Usage: tensorbundle" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("tensorbundle: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.endswith(" --help)\n")
 
 
 def test_interrupted(prefix):

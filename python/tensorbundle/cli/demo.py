@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tensorbundle.cli import output
+from tensorbundle.cli import output, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,8 +52,47 @@ _WAYS = (
     _Way("save_tensorflow", "TensorFlow, saving with SaveV2", "stored", beside="save_tensorflow"),
 )
 
+_EXAMPLES = """\b
+Examples:
+  tensorbundle demo
+  tensorbundle demo --size 1.3GB --rounds 5 --threads 2
+  tensorbundle demo --keep /tmp/model --json
+"""
 
-@click.command("demo", short_help="Measure restoring and saving a model, beside TensorFlow.")
+_RESULT = schema.record(
+    "One way to restore or save the model.",
+    {
+        "mode": schema.text("Its name."),
+        "title": schema.text("What it is."),
+        "cold": schema.flag("True if nothing of the file was in the page cache."),
+        "checksums": schema.or_null(schema.text("What happens to checksums.", ("compared", "stored"))),
+        "seconds": schema.number("Opening, loading and reading every byte, or saving; the median."),
+        "loading": schema.or_null(schema.number("The seconds of it until the arrays were there.")),
+        "importing": schema.or_null(schema.number("Seconds that TensorFlow's import took, which are not counted.")),
+        "nbytes": schema.integer("Bytes of the arrays."),
+        "memory": schema.number("Bytes of memory that the process took, page cache aside where that can be told."),
+        "correct": schema.flag("True if the arrays are those that were written."),
+        "ratio": schema.or_null(schema.number("How many times as fast as TensorFlow it is.")),
+    },
+)
+JSON_SCHEMA = schema.document(
+    "What was measured.",
+    {
+        "tensors": schema.integer("Number of tensors of the model."),
+        "nbytes": schema.integer("Bytes of its data file."),
+        "path": schema.text("Its prefix."),
+        "python": schema.text("Version of Python."),
+        "machine": schema.text("System and processor."),
+        "cores": schema.integer("Cores that the process may use."),
+        "crc32c": schema.text("How checksums are computed."),
+        "rounds": schema.integer("Rounds that medians are of."),
+        "threads": schema.or_null(schema.integer("Threads that a call may use; null: all cores.")),
+        "results": schema.list_of(_RESULT, "The ways, in the order of the table."),
+    },
+)
+
+
+@click.command("demo", short_help="Measure restoring and saving a model, beside TensorFlow.", epilog=_EXAMPLES)
 @click.option(
     "--size", callback=output.parse_size, default="400MB", show_default=True, metavar="SIZE", help="Size of the model."
 )

@@ -13,6 +13,13 @@ from tensorbundle.cli import output
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_EXAMPLES = """\b
+Examples:
+  tensorbundle inspect-checkpoint --file_name run/model.ckpt-100
+  tensorbundle inspect-checkpoint --file_name run/model.ckpt-100 --tensor_name dense/kernel
+  tensorbundle inspect-checkpoint --file_name run/model.ckpt-100 --all_tensors --printoptions precision=3
+"""
+
 
 def _switch(name: str, help_text: str) -> Callable[[Any], Any]:
     """A flag as TensorFlow takes it: alone, or with a truth value."""
@@ -21,7 +28,9 @@ def _switch(name: str, help_text: str) -> Callable[[Any], Any]:
     )
 
 
-@click.command("inspect-checkpoint", short_help="Print tensors as TensorFlow's inspect_checkpoint does.")
+@click.command(
+    "inspect-checkpoint", short_help="Print tensors as TensorFlow's inspect_checkpoint does.", epilog=_EXAMPLES
+)
 @click.option("--file_name", required=True, metavar="PATH", help="The checkpoint.")
 @click.option("--tensor_name", default="", metavar="NAME", help="Print this tensor.")
 @_switch("all_tensors", "Print all tensors with their elements.")

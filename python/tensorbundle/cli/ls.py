@@ -2,83 +2,88 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from tensorbundle.cli import output
+from tensorbundle.cli import completing, listing, output, schema, selecting
 
-if TYPE_CHECKING:
-    import tensorbundle
+_EXAMPLES = """\b
+Examples:
+  tensorbundle ls run/model.ckpt-100
+  tensorbundle ls run/model.ckpt-100 encoder/layer_0 'decoder/*/kernel'
+  tensorbundle ls run/model.ckpt-100 --sort size | head
+  tensorbundle ls export/1 --names path --exclude 'OPTIMIZER_SLOT' --json
+"""
 
-_COLUMNS = [("name", "left"), ("dtype", "left"), ("shape", "left"), ("size", "right"), ("shard", "right")]
+TENSOR = schema.record(
+    "What the index says of a tensor.",
+    {
+        "name": schema.text("Its name, as --names has it."),
+        "key": schema.text("The key that it is stored under."),
+        "dtype": schema.text("TensorFlow's name of its element type."),
+        "shape": schema.list_of(schema.integer("A size."), "Its shape."),
+        "nbytes": schema.integer("Bytes of the array; of strings, as they are stored."),
+        "shard": schema.or_null(schema.integer("Number of its data file; null: it is in pieces, or V1.")),
+        "offset": schema.or_null(schema.integer("Where in that file it begins.")),
+        "crc32c": schema.or_null(schema.integer("Its checksum, unmasked; null: there is none of the whole.")),
+        "slices": schema.list_of(
+            schema.list_of(
+                schema.list_of(schema.integer("Start, then stop."), "What the piece spans of a dimension."), "A piece."
+            ),
+            "The pieces that it is stored in; empty if it is whole.",
+        ),
+    },
+)
+JSON_SCHEMA = schema.document(
+    "The tensors of a checkpoint.",
+    {
+        "path": schema.text("The checkpoint."),
+        "num_tensors": schema.integer("Number of all its tensors, listed or not."),
+        "num_shards": schema.integer("Number of its data files, missing ones too."),
+        "nbytes": schema.integer("Bytes of all its tensors."),
+        "num_listed": schema.integer("Number of the tensors that are listed."),
+        "nbytes_listed": schema.integer("Their bytes."),
+        "tensors": schema.list_of(TENSOR, "The tensors, in the order asked for."),
+        "problems": schema.map_of(schema.text("Why."), "Tensors that can't be read, by name."),
+        "missing_shards": schema.list_of(schema.text("A file."), "Missing files of a V1 checkpoint."),
+    },
+)
 
 
-@click.command("ls", short_help="List the tensors of a checkpoint.")
-@click.argument("path")
+@click.command("ls", short_help="List the tensors of a checkpoint.", epilog=_EXAMPLES)
+@completing.path_argument()
+@selecting.options
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "size", "shard"]),
+    default="name",
+    show_default=True,
+    help="By name, by size (the largest first), or as they lie in the data files.",
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("--bytes", "exact", is_flag=True, help="Sizes in bytes.")
 @output.json_option
 @click.pass_context
-def command(ctx: click.Context, path: str, as_json: bool) -> None:
-    """List the tensors of the checkpoint at PATH: name, dtype, shape, size in bytes and data file.
+def command(  # noqa: PLR0917 - an argument for each option
+    ctx: click.Context,
+    path: str,
+    patterns: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    by: str,
+    sort: str,
+    reverse: bool,
+    exact: bool,
+    as_json: bool,
+) -> None:
+    """List the tensors of the checkpoint at PATH: name, dtype, shape, size and data file.
+
+    A PATTERN is a glob, whose * stands for any characters, "/" too; or a name; or the beginning of names, up to a "/".
+    One that fits no tensor is an error.
 
     Only the index is read. Tensors that can't be read, because a data file is missing for instance, are listed on
     stderr, as are missing shards of a V1 checkpoint, and the exit code is then 3.
     """
-    with output.opened(path) as checkpoint:
-        entries = checkpoint.entries()
-        problems = checkpoint.problems()
-        if as_json:
-            output.print_json(_described(checkpoint, entries, problems))
-        else:
-            output.print_table(_COLUMNS, [_row(entry) for entry in entries])
-            click.echo(_totals(checkpoint, entries))
-        missing = checkpoint.missing_shards
-    for name, problem in problems.items():
-        click.echo(f"can't be read: {output.about(name, problem)}", err=True)
-    output.print_missing(missing, err=True)
-    ctx.exit(3 if problems or missing else 0)
-
-
-def _row(entry: tensorbundle.Entry) -> list[str]:
-    where = output.count(len(entry.slices), "slice") if entry.slices else _shard(entry)
-    shape = str(list(entry.shape))
-    return [output.printable(entry.name), entry.tf_dtype, shape, output.human_size(entry.nbytes), where]
-
-
-def _shard(entry: tensorbundle.Entry) -> str:
-    return "-" if entry.shard is None else str(entry.shard)  # "-": of the V1 format.
-
-
-def _totals(checkpoint: tensorbundle.Checkpoint, entries: list[tensorbundle.Entry]) -> str:
-    size = output.human_size(sum(entry.nbytes for entry in entries))
-    files = output.count(checkpoint.num_shards, "data file")
-    if checkpoint.missing_shards:
-        files += f", {len(checkpoint.missing_shards)} of them missing"
-    return f"{output.count(len(checkpoint), 'tensor')}, {size}, {files}: {output.printable(checkpoint.path)}"
-
-
-def _described(
-    checkpoint: tensorbundle.Checkpoint, entries: list[tensorbundle.Entry], problems: dict[str, Exception]
-) -> dict[str, Any]:
-    return {
-        "path": checkpoint.path,
-        "num_tensors": len(checkpoint),
-        "num_shards": checkpoint.num_shards,
-        "nbytes": sum(entry.nbytes for entry in entries),
-        "tensors": [_described_entry(entry) for entry in entries],
-        "problems": {name: str(problem) for name, problem in problems.items()},
-        "missing_shards": list(checkpoint.missing_shards),
-    }
-
-
-def _described_entry(entry: tensorbundle.Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "dtype": entry.tf_dtype,
-        "shape": list(entry.shape),
-        "nbytes": entry.nbytes,
-        "shard": entry.shard,
-        "offset": entry.offset,
-        "crc32c": entry.crc32c,
-        "slices": [[[part.start, part.stop] for part in piece] for piece in entry.slices],
-    }
+    code = listing.run(
+        path, patterns, include, exclude, by=by, sort=sort, reverse=reverse, exact=exact, as_json=as_json
+    )
+    ctx.exit(code)

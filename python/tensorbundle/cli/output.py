@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
-import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Any
-
-import click
 
 import tensorbundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
+
+    import click
 
     _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -26,18 +24,37 @@ _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*\Z", re.IGNORECASE
 
 
 def json_option(function: _F) -> _F:
-    """``--json``, as the argument ``as_json``; failures are then described on stdout too."""
+    """``--json``, as the argument ``as_json``, and ``--json-schema``; failures are then described on stdout too.
+
+    The schema is ``JSON_SCHEMA`` of the command's module.
+    """
+    import click
 
     def remember(ctx: click.Context, _parameter: click.Parameter, value: bool) -> bool:
         ctx.meta["tensorbundle.json"] = value
         return value
 
-    option = click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help="Print JSON.")
-    return option(function)
+    def show_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+        if wanted and not ctx.resilient_parsing:
+            print_json(sys.modules[function.__module__].JSON_SCHEMA)
+            ctx.exit()
+
+    as_json = click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help="Print JSON.")
+    as_schema = click.option(
+        "--json-schema",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show_schema,
+        help="Print the JSON Schema of that, and exit.",
+    )
+    return as_json(as_schema(function))
 
 
 def threads_option(function: _F) -> _F:
     """``--threads``."""
+    import click
+
     option = click.option(
         "--threads", type=click.IntRange(min=1), metavar="N", help="Use at most N threads. By default all cores."
     )
@@ -46,6 +63,8 @@ def threads_option(function: _F) -> _F:
 
 def parse_size(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
     """Callback of an option: the number of bytes that ``400MB``, ``1.5 GiB`` or ``1000`` means."""
+    import click
+
     match = _SIZE.match(value)
     if match is None or (match[3] and not match[2]):
         raise click.BadParameter(f"{value!r} is not a size such as 400MB or 1.5GiB")
@@ -90,9 +109,10 @@ def count(number: int, noun: str) -> str:
 
 def printable(text: str) -> str:
     """``text`` with what a terminal might act upon, or can't show, escaped. Names come from files."""
+    if text.isprintable():
+        return text
     return "".join(
-        character if unicodedata.category(character)[0] != "C" else character.encode("unicode_escape").decode()
-        for character in text
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
 
 
@@ -102,15 +122,32 @@ def about(name: str, problem: Exception) -> str:
     return printable(text if name in text else f"{name}: {text}")
 
 
+def write(text: str, *, err: bool = False) -> None:
+    """Writes text as it is."""
+    (sys.stderr if err else sys.stdout).write(text)
+
+
 def print_missing(shards: Sequence[str], *, err: bool = False) -> None:
     """A line for each missing shard of a V1 checkpoint, of whose tensors nothing is known."""
     for path in shards:
-        click.echo(f"missing, with whatever it alone holds: {printable(path)}", err=err)
+        write(f"missing, with whatever it alone holds: {printable(path)}\n", err=err)
 
 
-def print_json(value: object) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=1))
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on stdout: a line for each property, and for each element of one that is a list."""
+    write("{\n" + ",\n".join(_json_properties(document)) + "\n}\n")
+
+
+def _json_properties(document: dict[str, Any]) -> Iterator[str]:
+    import json
+
+    # Not dumps(indent=...): that is done in Python, and takes seconds for a large checkpoint.
+    encode = json.JSONEncoder(allow_nan=False).encode
+    for key, value in document.items():
+        if isinstance(value, list) and value:
+            yield f" {encode(key)}: [\n  " + ",\n  ".join(map(encode, value)) + "\n ]"
+        else:
+            yield f" {encode(key)}: {encode(value)}"
 
 
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
@@ -124,13 +161,15 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
         with contextlib.suppress(ImportError):
             _print_rich_table(columns, rows)
             return
-    widths = [max(map(len, cells)) for cells in zip([title for title, _ in columns], *rows, strict=False)]
-    for row in ([title for title, _ in columns], *rows):
-        cells = (
-            cell.rjust(width) if alignment == "right" else cell.ljust(width)
-            for cell, width, (_, alignment) in zip(row, widths, columns, strict=True)
-        )
-        click.echo("  ".join(cells).rstrip())
+    cells = zip([title for title, _ in columns], *rows, strict=True)
+    aligned = [_aligned(column, alignment) for column, (_, alignment) in zip(cells, columns, strict=True)]
+    lines = ("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
+    write("\n".join(lines) + "\n")
+
+
+def _aligned(cells: Sequence[str], alignment: str) -> list[str]:
+    width = max(map(len, cells))
+    return [cell.rjust(width) if alignment == "right" else cell.ljust(width) for cell in cells]
 
 
 def _print_rich_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:

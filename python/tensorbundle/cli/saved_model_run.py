@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tensorbundle import errors
-from tensorbundle.cli import output, run_inputs, saved_model_options, saved_model_scan, tensor_text
+from tensorbundle.cli import (
+    array_json,
+    output,
+    run_inputs,
+    saved_model_options,
+    saved_model_scan,
+    schema,
+    tensor_text,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorbundle.saved_model import SavedModel
 
+_EXAMPLES = """\b
+Examples:
+  tensorbundle saved-model run export/1 --input-exprs 'x=[[1.0, 2.0]]'
+  tensorbundle saved-model run export/1 --inputs 'x=batch.npy' --outdir results
+  tensorbundle saved-model run export/1 --signature regress --inputs 'x=data.npz[features]' --json
+"""
 
-@click.command("run", short_help="Run a signature with TensorFlow.")
+JSON_SCHEMA = schema.document(
+    "The outputs by their names.", {}, additionalProperties=array_json.values_schema("The elements of an output.")
+)
+
+
+@click.command("run", short_help="Run a signature with TensorFlow.", epilog=_EXAMPLES)
 @click.argument("directory")
 @saved_model_options.tag_set
 @click.option("--signature", default="serving_default", metavar="KEY", show_default=True, help="What to run.")
@@ -65,7 +83,7 @@ def command(  # noqa: PLR0917 - an argument for each option
     results = _run(model, feeds, targets)
     _store(results, paths)
     if as_json:
-        output.print_json({key: _plain(array) for key, array in results.items()})
+        output.print_json({key: array_json.values(array) for key, array in results.items()})
     else:
         for key, array in results.items():
             click.echo(f"{output.printable(key)}:")
@@ -170,11 +188,3 @@ def _storable(key: str, array: NDArray[Any]) -> NDArray[Any]:
     if any(element.endswith(b"\0") for element in array.flat):
         raise errors.UnimplementedError(f"output {key!r} has strings that end with a zero byte: they can't be stored")
     return array.astype(bytes)
-
-
-def _plain(array: NDArray[Any]) -> Any:
-    return json.loads(json.dumps(array.tolist(), default=_text))
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorbundle.cli import output, saved_model_options
+from tensorbundle.cli import output, saved_model_options, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,8 +14,35 @@ if TYPE_CHECKING:
     from tensorbundle.saved_model import SavedModel
     from tensorbundle.saved_model.operations import Use
 
+_EXAMPLES = """\b
+Examples:
+  tensorbundle saved-model scan export/1
+  tensorbundle saved-model scan export/1 --tag-set serve --json
+  tensorbundle saved-model scan export/1 --op MatMul --op Conv2D
+"""
 
-@click.command("scan", short_help="Look for operations that touch files, the network or Python.")
+_USE = schema.record(
+    "One node.",
+    {
+        "tags": schema.list_of(schema.text("A tag."), "The tags of its meta graph."),
+        "op": schema.text("Its operation."),
+        "does": schema.text("What that operation does; empty if it was named with --op and is not known."),
+        "node": schema.text("Its name."),
+        "function": schema.or_null(schema.text("The function of the library that it is in; null: the graph itself.")),
+        "calls": schema.list_of(schema.text("A function."), "How that function is reached; empty if nothing calls it."),
+    },
+)
+JSON_SCHEMA = schema.document(
+    "Operations that reach beyond the tensors a model is given.",
+    {
+        "path": schema.text("The model's directory."),
+        "looked_for": schema.list_of(schema.text("An operation."), "What was looked for."),
+        "found": schema.list_of(_USE, "Where it is."),
+    },
+)
+
+
+@click.command("scan", short_help="Look for operations that touch files, the network or Python.", epilog=_EXAMPLES)
 @click.argument("directory")
 @saved_model_options.tag_set
 @click.option("--op", "ops", multiple=True, metavar="NAME", help="Look for this operation instead; may be repeated.")

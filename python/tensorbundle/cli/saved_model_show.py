@@ -6,15 +6,24 @@ from typing import Any
 
 import click
 
-from tensorbundle.cli import output, saved_model_options
+from tensorbundle.cli import output, saved_model_options, saved_model_schema
 
 _TENSORS = [("", "left"), ("name", "left"), ("dtype", "left"), ("shape", "left"), ("tensor", "left")]
 _VARIABLES = [("variable", "left"), ("dtype", "left"), ("shape", "left"), ("size", "right")]
 _MAX_CALLS = 10
 _ASSETS = [("asset", "left"), ("size", "right"), ("tensor", "left")]
+_EXAMPLES = """\b
+Examples:
+  tensorbundle saved-model show export/1
+  tensorbundle saved-model show export/1 --tag-set serve --signature serving_default
+  tensorbundle saved-model show export/1 --all
+  tensorbundle saved-model show export/1 --json
+"""
+
+JSON_SCHEMA = saved_model_schema.JSON_SCHEMA
 
 
-@click.command("show", short_help="Show what is in a SavedModel.")
+@click.command("show", short_help="Show what is in a SavedModel.", epilog=_EXAMPLES)
 @click.argument("directory")
 @saved_model_options.tag_set
 @click.option("--signature", metavar="KEY", help="Only this signature.")

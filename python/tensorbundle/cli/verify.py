@@ -6,13 +6,42 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorbundle.cli import output
+from tensorbundle.cli import output, schema
 
 if TYPE_CHECKING:
     import tensorbundle
 
+_EXAMPLES = """\b
+Examples:
+  tensorbundle verify run/model.ckpt-100
+  tensorbundle verify export/1 --json
+"""
 
-@click.command("verify", short_help="Compare every checksum of a checkpoint.")
+_DAMAGE = schema.record(
+    "One place that is not as it was saved. A tensor in pieces may have several.",
+    {
+        "name": schema.text("The tensor."),
+        "shard": schema.or_null(schema.integer("Number of the data file; null: the damage has no one place.")),
+        "offset": schema.or_null(schema.integer("Where in that file the bytes begin.")),
+        "expected": schema.or_null(schema.integer("The checksum that the index has; null: something else is wrong.")),
+        "found": schema.or_null(schema.integer("The checksum of the bytes that are there.")),
+        "cause": schema.text("The error that reading the tensor gives."),
+    },
+)
+JSON_SCHEMA = schema.document(
+    "What comparing every checksum found.",
+    {
+        "path": schema.text("The checkpoint."),
+        "sound": schema.flag("True if nothing is damaged or missing."),
+        "checked": schema.integer("Number of tensors that were looked at."),
+        "nbytes": schema.integer("Bytes that were read."),
+        "damaged": schema.list_of(_DAMAGE, "What is damaged, in key order."),
+        "missing_shards": schema.list_of(schema.text("A file."), "Missing files of a V1 checkpoint."),
+    },
+)
+
+
+@click.command("verify", short_help="Compare every checksum of a checkpoint.", epilog=_EXAMPLES)
 @click.argument("path")
 @output.threads_option
 @output.json_option

@@ -1,0 +1,41 @@
+"""What a shell offers while a command is typed: files, and names of tensors from a checkpoint's index."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+from click import shell_completion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+_MAX_OFFERED = 1000
+
+
+def path_argument(name: str = "path", **options: Any) -> Callable[[_F], _F]:
+    """An argument that is a path, as the library takes it: whether it is there is for the library to say."""
+    return click.argument(name, shell_complete=_files, **options)
+
+
+def _files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[shell_completion.CompletionItem]:
+    """Leaves it to the shell, which knows best."""
+    return [shell_completion.CompletionItem(incomplete, type="file")]
+
+
+def names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[shell_completion.CompletionItem]:
+    """Names of tensors that begin like that, of the checkpoint that the command has as ``path``."""
+    return [shell_completion.CompletionItem(name) for name in _names(ctx, incomplete)][:_MAX_OFFERED]
+
+
+def _names(ctx: click.Context, incomplete: str) -> Iterator[str]:
+    from tensorbundle.cli import output
+
+    # A shell has no use for what may be wrong.
+    with contextlib.suppress(Exception), output.opened(ctx.params["path"]) as checkpoint:
+        named = checkpoint.named(ctx.params.get("by") or "key")
+        yield from (name for name in named if name.startswith(incomplete) and name.isprintable())
