@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tensorbundle import errors, saved_model, train
     from tensorbundle._core import Entry, __version__
-    from tensorbundle.checkpoint import Checkpoint
+    from tensorbundle.checkpoint import Checkpoint, load, open
+    from tensorbundle.diagnosis import Diagnosis, FileDiagnosis, diagnose
     from tensorbundle.edits import edit, merge
     from tensorbundle.graph import ObjectGraph, ObjectNode
     from tensorbundle.lazy import LazyTensor
@@ -29,12 +30,15 @@ __all__ = [
     "CheckpointState",
     "CheckpointWriter",
     "Damage",
+    "Diagnosis",
     "Entry",
+    "FileDiagnosis",
     "LazyTensor",
     "ObjectGraph",
     "ObjectNode",
     "VerifyReport",
     "__version__",
+    "diagnose",
     "edit",
     "errors",
     "latest_checkpoint",
@@ -55,12 +59,15 @@ _HOMES = {
     "CheckpointState": "state",
     "CheckpointWriter": "writer",
     "Damage": "verification",
+    "Diagnosis": "diagnosis",
     "Entry": "_core",
+    "FileDiagnosis": "diagnosis",
     "LazyTensor": "lazy",
     "ObjectGraph": "graph",
     "ObjectNode": "graph",
     "VerifyReport": "verification",
     "__version__": "_core",
+    "diagnose": "diagnosis",
     "edit": "edits",
     "latest_checkpoint": "state",
     "load": "reading",

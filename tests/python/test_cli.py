@@ -184,8 +184,9 @@ def test_verify_sound(prefix):
 def test_verify_damaged(damaged):
     result = run("verify", damaged, "--threads", 2)
     assert (result.returncode, result.stderr) == (3, "")
-    first, last = result.stdout.splitlines()
+    first, second, last = result.stdout.splitlines()
     assert first.startswith('damaged: tensor "dense/kernel": ')
+    assert second.startswith(f"{damaged}.data-00000-of-00001: flipped: 1 of its 4 tensors fail their checksums: ")
     assert last == f"{damaged}: 4 tensors, 480 kB, 1 damaged"
 
 
@@ -199,7 +200,7 @@ def test_verify_counts_a_tensor_once(tmp_path):
     ).prefix
     result = run("verify", prefix)
     assert result.returncode == 3
-    *damaged, last = result.stdout.splitlines()
+    *damaged, _, last = result.stdout.splitlines()
     assert len(damaged) == 2
     assert last == f"{prefix}: 1 tensor, 64 B, 1 damaged"
 
@@ -213,6 +214,7 @@ def test_verify_as_json(prefix, damaged):
         "checked": 4,
         "nbytes": 480084,
         "damaged": [],
+        "files": [],
         "missing_shards": [],
     }
     result = run("verify", damaged, "--json")
@@ -222,7 +224,10 @@ def test_verify_as_json(prefix, damaged):
     (damage,) = report["damaged"]
     with tb.open(damaged) as ckpt:
         (expected,) = ckpt.verify().damaged
-    assert damage == {**vars(expected), "cause": str(expected.cause)}
+    assert damage == {**vars(expected), "cause": str(expected.cause), "kind": "flipped"}
+    (file,) = report["files"]
+    assert (file["path"], file["cause"]) == (f"{damaged}.data-00000-of-00001", "flipped")
+    assert (file["num_tensors"], file["damaged"]) == (4, ["dense/kernel"])
 
 
 def test_verify_with_a_missing_file(incomplete):
