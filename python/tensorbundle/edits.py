@@ -129,6 +129,18 @@ def edit(
     return source if destination is None else destination
 
 
+def new_names(
+    names: Iterable[str], *, rename: Rename | None = None, drop: Patterns | None = None
+) -> dict[str, str | None]:
+    """What :func:`edit` would call tensors of these names; None: it would drop them.
+
+    Raises:
+        TypeError, ValueError: As :func:`edit`, as far as the rules alone can be wrong.
+    """
+    given = list(names)
+    return dict(zip(given, _Rules(rename, drop).apply(given), strict=True))
+
+
 class _Rules:
     """What to do with names."""
 

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 # Command -> the module that has it.
 _COMMANDS = {
+    "cat": "cat",
+    "completion": "completion",
     "demo": "demo",
+    "edit": "edit",
     "inspect-checkpoint": "inspect_checkpoint",
     "ls": "ls",
+    "merge": "merge",
     "saved-model": "saved_model",
     "serving": "serving",
+    "show": "show",
     "verify": "verify",
 }
 

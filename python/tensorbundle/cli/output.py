@@ -134,7 +134,7 @@ def print_missing(shards: Sequence[str], *, err: bool = False) -> None:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on stdout: a line for each property, and for each element of one that is a list."""
+    """One JSON document on stdout: a line for each property, and for each object or list in one that is a list."""
     write("{\n" + ",\n".join(_json_properties(document)) + "\n}\n")
 
 
@@ -144,7 +144,7 @@ def _json_properties(document: dict[str, Any]) -> Iterator[str]:
     # Not dumps(indent=...): that is done in Python, and takes seconds for a large checkpoint.
     encode = json.JSONEncoder(allow_nan=False).encode
     for key, value in document.items():
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
             yield f" {encode(key)}: [\n  " + ",\n  ".join(map(encode, value)) + "\n ]"
         else:
             yield f" {encode(key)}: {encode(value)}"

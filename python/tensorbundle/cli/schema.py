@@ -66,6 +66,8 @@ def map_of(values: Schema, description: str) -> Schema:
 
 def or_null(other: Schema) -> Schema:
     """The same, or null."""
+    if "$ref" in other:
+        return {"description": other["description"], "anyOf": [{"$ref": other["$ref"]}, {"type": "null"}]}
     if "enum" in other:
         other = {**other, "enum": [*other["enum"], None]}
     return {**other, "type": [other["type"], "null"]}
