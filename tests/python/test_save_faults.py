@@ -15,7 +15,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import publish, saving
+from support import disks, publish, saving
 from support.processes import start_python
 from support.saving import Call, Outcome, Saver
 
@@ -543,45 +542,25 @@ def test_limit_on_the_size_of_files_where_space_is_reserved(saver, tmp_path):
     assert stage.save(child={"limit": 3 * MIB}).error is None
 
 
-@contextlib.contextmanager
-def disk(folder: Path, size: int) -> Iterator[Path]:
-    """A folder that holds so many bytes."""
-    if sys.platform != "linux" or not IS_ROOT:
-        pytest.skip("only root may mount a file system")
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip("this root may not mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def free_bytes(folder: Path) -> int:
-    space = os.statvfs(folder)
-    return space.f_bavail * space.f_frsize
-
-
 @pytest.mark.parametrize(("size", "step"), [(5 * KIB, 1), (700_000, 97)], ids=["small", "space is reserved"])
 def test_full_disk(tmp_path, size, step):
     """However much room there is: for nothing, for some of the data, for all but the index."""
-    with disk(tmp_path / "disk", 8 * MIB) as folder:
+    with disks.disk(tmp_path / "disk", 8 * MIB) as folder:
         prefix = folder / "run" / "ckpt"
         saving.save(prefix, OLD)
         before = saving.files_in(prefix.parent)
         outcomes = []
         for pages in itertools.count(0, step):
             filler = folder / "filler"
-            filler.write_bytes(bytes(free_bytes(folder) - pages * PAGE))
-            assert free_bytes(folder) == pages * PAGE
+            filler.write_bytes(bytes(disks.free_bytes(folder) - pages * PAGE))
+            assert disks.free_bytes(folder) == pages * PAGE
             try:
                 saving.save(prefix, NEW, size=size, shards=2)
             except OSError as error:
                 assert error.errno == errno.ENOSPC
                 assert Path(error.filename).is_relative_to(prefix.parent)
                 assert saving.files_in(prefix.parent) == before
-                assert free_bytes(folder) == pages * PAGE
+                assert disks.free_bytes(folder) == pages * PAGE
                 assert saving.number_at(prefix) == OLD
                 outcomes.append("full")
             else:
@@ -594,7 +573,7 @@ def test_full_disk(tmp_path, size, step):
 
 
 def test_read_only_disk(tmp_path):
-    with disk(tmp_path / "disk", MIB) as folder:
+    with disks.disk(tmp_path / "disk", MIB) as folder:
         saving.save(folder / "ckpt", OLD)
         before = saving.files_in(folder)
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
@@ -692,7 +671,6 @@ def test_exception_of_the_callback_leaves_everything_as_it_was(tmp_path, error):
 # Somebody else.
 
 TOLD = r"""
-import sys
 from support import saving
 
 print("ready", flush=True)
@@ -888,7 +866,6 @@ def test_interrupt_while_waiting(tmp_path):
 # What was left over.
 
 WRITES = r"""
-import sys
 import tensorbundle as tb
 from support import saving
 

@@ -9,8 +9,8 @@ from tensorbundle.cli import output
 
 _EXAMPLES = """\b
 Examples:
-  eval "$(tensorbundle completion bash)"                     in ~/.bashrc
-  eval "$(tensorbundle completion zsh)"                      in ~/.zshrc
+  eval "$(tensorbundle completion bash)"    # in ~/.bashrc
+  eval "$(tensorbundle completion zsh)"     # in ~/.zshrc
   tensorbundle completion fish > ~/.config/fish/completions/tensorbundle.fish
 """
 _PROGRAM = "tensorbundle"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 
@@ -66,21 +67,23 @@ def flushed() -> Iterator[None]:
 
 def _outcome(error: BaseException) -> tuple[int, str]:
     """Exit code and text."""
+    if _is_lost_data(error):
+        return DAMAGED, output.reason(error)
     for kind, code, text in _OUTCOMES:
         if isinstance(error, kind):
             return code, text(error)
     return INTERNAL, _internal_text(error)
 
 
+def _is_lost_data(error: BaseException) -> bool:
+    """True where a data file of a checkpoint is missing: its index is there, so the path was not wrong."""
+    says_so = isinstance(error, FileNotFoundError) and (error.strerror or "").endswith(os.strerror(errno.ENOENT))
+    return says_so and ".data-" in os.path.basename(_path(error) or "")
+
+
 def _internal_text(error: BaseException) -> str:
     named = " ".join(f"{type(error).__name__}: {error}".split())
     return f"internal error: {named}; please report it with what --debug shows"
-
-
-def _system_text(error: OSError) -> str:
-    if not error.strerror:
-        return str(error)
-    return error.strerror if error.filename is None else f"{_path(error)}: {error.strerror}"
 
 
 def _path(error: BaseException) -> str | None:
@@ -103,7 +106,7 @@ _OUTCOMES: tuple[tuple[type[BaseException], int, Callable[[Any], str]], ...] = (
     (errors.DataLossError, DAMAGED, str),
     (errors.InternalError, INTERNAL, _internal_text),
     (errors.TensorBundleError, WRONG_USE, str),
-    (OSError, WRONG_USE, _system_text),
+    (OSError, WRONG_USE, output.reason),
     (MemoryError, WRONG_USE, lambda _: "there is not enough memory"),
     (ValueError, WRONG_USE, str),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import warnings
@@ -116,9 +117,17 @@ def printable(text: str) -> str:
     )
 
 
+def reason(error: BaseException) -> str:
+    """What an error says; of the system's, without its number, and with the path once."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    path = "" if error.filename is None else os.fsdecode(error.filename)
+    return error.strerror if path in error.strerror else f"{path}: {error.strerror}"
+
+
 def about(name: str, problem: Exception) -> str:
     """What is wrong with a tensor, with its name once."""
-    text = str(problem)
+    text = reason(problem)
     return printable(text if name in text else f"{name}: {text}")
 
 
