@@ -671,6 +671,7 @@ def test_exception_of_the_callback_leaves_everything_as_it_was(tmp_path, error):
 # Somebody else.
 
 TOLD = r"""
+import sys
 from support import saving
 
 print("ready", flush=True)
@@ -866,6 +867,7 @@ def test_interrupt_while_waiting(tmp_path):
 # What was left over.
 
 WRITES = r"""
+import sys
 import tensorbundle as tb
 from support import saving
 

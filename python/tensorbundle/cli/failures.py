@@ -46,7 +46,9 @@ def end(
         traceback.print_exception(error)
     else:
         output.write(f"tensorbundle: {output.printable(text)}\n", err=True)
-    if as_json and code != INTERRUPTED:
+    if _path(error) == output.STDOUT:
+        _close_stdout()
+    elif as_json and code != INTERRUPTED:
         output.print_json({"error": text, "kind": type(error).__name__, "path": _path(error)})
     return code
 
@@ -57,12 +59,9 @@ def flushed() -> Iterator[None]:
     try:
         yield
     finally:
-        try:
-            sys.stdout.flush()
-        except OSError as error:
-            error.filename = error.filename or "standard output"
-            _close_stdout()
-            raise
+        with output.writing():
+            if sys.stdout is not None:
+                sys.stdout.flush()
 
 
 def _outcome(error: BaseException) -> tuple[int, str]:

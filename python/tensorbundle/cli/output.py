@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     _F = TypeVar("_F", bound=Callable[..., Any])
 
+STDOUT = "standard output"
+
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*\Z", re.IGNORECASE)
@@ -122,7 +124,7 @@ def reason(error: BaseException) -> str:
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     path = "" if error.filename is None else os.fsdecode(error.filename)
-    return error.strerror if path in error.strerror else f"{path}: {error.strerror}"
+    return error.strerror if not path or f"{path}: " in error.strerror else f"{path}: {error.strerror}"
 
 
 def about(name: str, problem: Exception) -> str:
@@ -132,8 +134,22 @@ def about(name: str, problem: Exception) -> str:
 
 
 def write(text: str, *, err: bool = False) -> None:
-    """Writes text as it is."""
-    (sys.stderr if err else sys.stdout).write(text)
+    """Writes text as it is; nowhere, where the stream was closed before the program began."""
+    stream = sys.stderr if err else sys.stdout
+    if stream is None:
+        return
+    with writing():
+        stream.write(text)
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """What the system says in this block is about the output, and has :data:`STDOUT` for a path."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or STDOUT
+        raise
 
 
 def print_missing(shards: Sequence[str], *, err: bool = False) -> None:
@@ -166,7 +182,7 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
         columns: Title and alignment (``"left"`` or ``"right"``) of each.
         rows: Cells, already printable.
     """
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         with contextlib.suppress(ImportError):
             _print_rich_table(columns, rows)
             return

@@ -42,6 +42,14 @@ def run(*arguments: object, **options: object) -> Outcome:
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def run_after(preparation: str, *arguments: object, **options: object) -> Outcome:
+    """Runs a command as a process in which a program ran before."""
+    program = f"{preparation}\nfrom tensorbundle.cli.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
 def run_on_a_terminal(*arguments: object, **more: str) -> tuple[int, str]:
     """Exit code, and what was written to a terminal that is both stdout and stderr."""
     controller, terminal = pty.openpty()
