@@ -43,7 +43,7 @@ def end(
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        output.write("".join(traceback.format_exception(error)), err=True)
     else:
         output.write(f"tensorbundle: {output.printable(text)}\n", err=True)
     if _path(error) == output.STDOUT:

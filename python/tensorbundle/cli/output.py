@@ -140,6 +140,8 @@ def write(text: str, *, err: bool = False) -> None:
         return
     with writing():
         stream.write(text)
+        if err:
+            stream.flush()
 
 
 @contextlib.contextmanager
