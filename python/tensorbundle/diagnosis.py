@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -99,11 +100,17 @@ class Diagnosis:
 
     def cause(self, damage: Damage) -> Cause:
         """What happened to the file that a damage of the report is in."""
-        place = os.fspath(getattr(damage.cause, "path", None) or getattr(damage.cause, "filename", None) or "")
+        causes = self._causes[damage.name]
+        return causes.get(_path(damage) or "") or next(iter(causes.values()))
+
+    @functools.cached_property
+    def _causes(self) -> dict[str, dict[str, Cause]]:
+        """Causes by the files that a tensor is damaged in, by its name."""
+        causes: dict[str, dict[str, Cause]] = {}
         for file in self.files:
-            if file.path == place and damage.name in file.damaged:
-                return file.cause
-        return next(file.cause for file in self.files if damage.name in file.damaged)
+            for name in file.damaged:
+                causes.setdefault(name, {})[file.path] = file.cause
+        return causes
 
 
 def diagnose(
@@ -203,7 +210,8 @@ class _Examination:
             return "truncated", f"it ends at {size}, the index goes on to {self._end(shard)}, which {failed} need"
         if self._nearly_all_fail(shard):
             if mixed:
-                return "mixed", f"{failed} fail, and as many of every other file"
+                others = ", and as many of every other file" if self._checkpoint.num_shards > 1 else ""
+                return "mixed", f"{failed} fail{others}"
             return "foreign", f"{failed} fail, while those of other files are sound{self._twin(shard, path)}"
         if all(self._is_zero(damage, path) for damage in damaged):
             return "zeroed", f"{failed} fail, and all their bytes are zero"

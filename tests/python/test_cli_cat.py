@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.bundle_writer import Mutations, write_bundle
-from support.cli import COMMAND, invoke, run_on_a_terminal
+from support.cli import bytes_of, invoke, run_on_a_terminal
 
 import tensorbundle as tb
 from tensorbundle.cli import index_text
@@ -45,7 +44,7 @@ def printed(prefix: Path, *arguments: object) -> str:
 
 
 def piped(prefix: Path, *arguments: str) -> bytes:
-    return subprocess.run([*COMMAND, "cat", str(prefix), *arguments], capture_output=True, check=True).stdout
+    return bytes_of("cat", prefix, *arguments)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click import shell_completion
 from support.bundle_writer import write_bundle
-from support.cli import invoke, run_after
+from support.cli import commands, invoke
+
+from tensorbundle.cli import app as root
 
 
 @pytest.fixture
@@ -20,17 +23,10 @@ def prefix(tmp_path) -> Path:
 
 
 def offered(*words: object) -> list[str]:
-    """What bash is told for the last of the words."""
-    line = " ".join(["tensorbundle", *map(str, words)])
-    environment = {
-        **os.environ,
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words)),
-        "_TENSORBUNDLE_COMPLETE": "bash_complete",
-    }
-    result = run_after("", env=environment)
-    assert result.err == ""
-    return list(filter(None, result.out.splitlines()))
+    """What a shell is told for the last of the words."""
+    *before, last = map(str, words)
+    completer = shell_completion.BashComplete(root.app, {}, "tensorbundle", "_TENSORBUNDLE_COMPLETE")
+    return [completer.format_completion(item) for item in completer.get_completions(before, last)]
 
 
 def test_commands_options_and_files(prefix):
@@ -81,3 +77,9 @@ _tensorbundle_completion tensorbundle; echo "${{COMPREPLY[@]}}"
     registered, name, command = done.stdout.splitlines()
     assert registered.endswith("-F _tensorbundle_completion tensorbundle")
     assert (name, command) == ("dense/bias", "inspect-checkpoint")
+
+
+@pytest.mark.parametrize("name", [name for name in commands() if name not in {"completion", "demo"}])
+def test_every_command_completes_the_path_that_it_takes(name):
+    first = ["--file_name", "run/"] if name == "inspect-checkpoint" else ["run/"]
+    assert offered(*name.split(), *first) == ["file,run/"]

@@ -206,6 +206,8 @@ def test_index_of_another_save(tmp_path, shards):
     found = tb.diagnose(prefix)
     assert [file.cause for file in found.files] == ["mixed"] * shards
     assert sum(len(file.damaged) for file in found.files) == 12
+    others = ", and as many of every other file" if shards > 1 else ""
+    assert {file.evidence for file in found.files} == {f"{12 // shards} of its {12 // shards} tensors fail{others}"}
 
 
 def test_several_causes_at_once(prefix):

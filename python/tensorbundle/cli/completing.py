@@ -6,11 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
-from click import shell_completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
+
+    from click.shell_completion import CompletionItem
 
     _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -19,17 +20,21 @@ _MAX_OFFERED = 1000
 
 def path_argument(name: str = "path", **options: Any) -> Callable[[_F], _F]:
     """An argument that is a path, as the library takes it: whether it is there is for the library to say."""
-    return click.argument(name, shell_complete=_files, **options)
+    return click.argument(name, shell_complete=files, **options)
 
 
-def _files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[shell_completion.CompletionItem]:
+def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Leaves it to the shell, which knows best."""
-    return [shell_completion.CompletionItem(incomplete, type="file")]
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
-def names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[shell_completion.CompletionItem]:
+def names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of tensors that begin like that, of the checkpoint that the command has as ``path``."""
-    return [shell_completion.CompletionItem(name) for name in _names(ctx, incomplete)][:_MAX_OFFERED]
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name) for name in _names(ctx, incomplete)][:_MAX_OFFERED]
 
 
 def _names(ctx: click.Context, incomplete: str) -> Iterator[str]:

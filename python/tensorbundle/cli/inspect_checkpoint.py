@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tensorbundle import errors
-from tensorbundle.cli import output
+from tensorbundle.cli import completing, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def _switch(name: str, help_text: str) -> Callable[[Any], Any]:
 @click.command(
     "inspect-checkpoint", short_help="Print tensors as TensorFlow's inspect_checkpoint does.", epilog=_EXAMPLES
 )
-@click.option("--file_name", required=True, metavar="PATH", help="The checkpoint.")
+@click.option("--file_name", required=True, metavar="PATH", shell_complete=completing.files, help="The checkpoint.")
 @click.option("--tensor_name", default="", metavar="NAME", help="Print this tensor.")
 @_switch("all_tensors", "Print all tensors with their elements.")
 @_switch("all_tensor_names", "Print name, type and shape of all tensors.")

@@ -11,6 +11,7 @@ import click
 from tensorbundle import errors
 from tensorbundle.cli import (
     array_json,
+    completing,
     output,
     run_inputs,
     saved_model_options,
@@ -37,7 +38,7 @@ JSON_SCHEMA = schema.document(
 
 
 @click.command("run", short_help="Run a signature with TensorFlow.", epilog=_EXAMPLES)
-@click.argument("directory")
+@completing.path_argument("directory")
 @saved_model_options.tag_set
 @click.option("--signature", default="serving_default", metavar="KEY", show_default=True, help="What to run.")
 @click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorbundle.cli import output, saved_model_options, schema
+from tensorbundle.cli import completing, output, saved_model_options, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ JSON_SCHEMA = schema.document(
 
 
 @click.command("scan", short_help="Look for operations that touch files, the network or Python.", epilog=_EXAMPLES)
-@click.argument("directory")
+@completing.path_argument("directory")
 @saved_model_options.tag_set
 @click.option("--op", "ops", multiple=True, metavar="NAME", help="Look for this operation instead; may be repeated.")
 @output.json_option

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tensorbundle.cli import output, saved_model_options, saved_model_schema
+from tensorbundle.cli import completing, output, saved_model_options, saved_model_schema
 
 _TENSORS = [("", "left"), ("name", "left"), ("dtype", "left"), ("shape", "left"), ("tensor", "left")]
 _VARIABLES = [("variable", "left"), ("dtype", "left"), ("shape", "left"), ("size", "right")]
@@ -24,7 +24,7 @@ JSON_SCHEMA = saved_model_schema.JSON_SCHEMA
 
 
 @click.command("show", short_help="Show what is in a SavedModel.", epilog=_EXAMPLES)
-@click.argument("directory")
+@completing.path_argument("directory")
 @saved_model_options.tag_set
 @click.option("--signature", metavar="KEY", help="Only this signature.")
 @click.option("--ops", is_flag=True, help="List the operations, those of functions too, and how often each is used.")

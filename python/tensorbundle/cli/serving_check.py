@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorbundle.cli import output, schema
+from tensorbundle.cli import completing, output, schema
 from tensorbundle.saved_model import serving
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ JSON_SCHEMA = schema.document(
 
 
 @click.command("check", short_help="Say what a model server would mind.", epilog=_EXAMPLES)
-@click.argument("base")
+@completing.path_argument("base")
 @output.json_option
 @click.pass_context
 def command(ctx: click.Context, base: str, as_json: bool) -> None:

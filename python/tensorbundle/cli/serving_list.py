@@ -6,7 +6,7 @@ import os
 
 import click
 
-from tensorbundle.cli import output, schema
+from tensorbundle.cli import completing, output, schema
 from tensorbundle.saved_model import serving
 
 _EXAMPLES = """\b
@@ -35,7 +35,7 @@ JSON_SCHEMA = schema.document(
 
 
 @click.command("list", short_help="List the versions.", epilog=_EXAMPLES)
-@click.argument("base")
+@completing.path_argument("base")
 @output.json_option
 def command(base: str, as_json: bool) -> None:
     """List the versions in BASE, ascending: a server loads the last one."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from tensorbundle.cli import output, schema, serving_check
+from tensorbundle.cli import completing, output, schema, serving_check
 from tensorbundle.saved_model import serving
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def _parse_version(_ctx: click.Context, _parameter: click.Parameter, value: str 
 
 
 @click.command("publish", short_help="Add a SavedModel as the next version.", epilog=_EXAMPLES)
-@click.argument("model")
-@click.argument("base")
+@completing.path_argument("model")
+@completing.path_argument("base")
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N newest versions, and remove others.")
 @click.option(
     "--version",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import click
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from tensorbundle.cli import app as root
 
@@ -29,11 +29,23 @@ class Outcome(NamedTuple):
 
 def invoke(*arguments: object) -> Outcome:
     """Runs a command in this process. An exception that the command lets through is one of the test."""
+    done = _invoke(arguments)
+    return Outcome(done.exit_code, done.stdout, done.stderr)
+
+
+def bytes_of(*arguments: object) -> bytes:
+    """What a command that must succeed writes to a pipe."""
+    done = _invoke(arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
+    return done.stdout_bytes
+
+
+def _invoke(arguments: tuple[object, ...]) -> Result:
     separate = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click 8.1
-    done = CliRunner(**separate).invoke(root.app, list(map(str, arguments)))
+    done = CliRunner(**separate).invoke(root.app, list(map(str, arguments)), prog_name="tensorbundle")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
-    return Outcome(done.exit_code, done.stdout, done.stderr)
+    return done
 
 
 def run(*arguments: object, **options: object) -> Outcome:
