@@ -101,7 +101,7 @@ class Diagnosis:
     def cause(self, damage: Damage) -> Cause:
         """What happened to the file that a damage of the report is in."""
         causes = self._causes[damage.name]
-        return causes.get(_path(damage) or "") or next(iter(causes.values()))
+        return causes.get(_path(damage) or "", next(iter(causes.values())))
 
     @functools.cached_property
     def _causes(self) -> dict[str, dict[str, Cause]]:
