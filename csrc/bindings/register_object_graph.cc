@@ -3,8 +3,10 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bindings/gil.h"
 #include "bindings/object_graph.h"
@@ -116,6 +118,22 @@ py::bytes Encode(const py::iterable& nodes) {
   return py::bytes(EncodeObjectGraph(graph));
 }
 
+// None if the record stays as it is. `new_keys` has a key or None for each of `keys`, which ascend.
+py::object Edit(const std::string& record, const py::list& keys, const py::list& new_keys) {
+  if (keys.size() != new_keys.size()) throw py::value_error("there must be a new key, or None, for each key");
+  std::vector<std::string> old_keys;
+  old_keys.reserve(keys.size());
+  for (const py::handle key : keys) old_keys.push_back(NameFromPython(key));
+  std::vector<KeyChange> changes;
+  changes.reserve(old_keys.size());
+  for (size_t i = 0; i < old_keys.size(); ++i) {
+    const py::handle key = new_keys[i];
+    changes.push_back({old_keys[i], key.is_none() ? std::nullopt : std::make_optional(NameFromPython(key))});
+  }
+  const std::optional<std::string> edited = Unwrap(EditObjectGraph(ByteView(record), changes));
+  return edited ? py::object(py::bytes(*edited)) : py::object(py::none());
+}
+
 std::unique_ptr<PythonGraph> Parse(const std::string& record) {
   return std::make_unique<PythonGraph>(Unwrap(ParseObjectGraph(ByteView(record))));
 }
@@ -160,6 +178,8 @@ void RegisterObjectGraph(py::module_& module) {
       .def(
           "nodes_with_attributes", [](const PythonGraph& self) { return NodesWith(self, true); }, "Numbers of nodes.")
       .def("nodes_with_slots", [](const PythonGraph& self) { return NodesWith(self, false); }, "Numbers of nodes.");
+  module.def("edit_object_graph", &Edit, py::arg("record"), py::arg("keys"), py::arg("new_keys"),
+             "The record of a graph whose values have other keys.");
   module.def("encode_object_graph", &Encode, py::arg("nodes"), "The record of a graph.");
   module.def(
       "escape_local_name", [](const py::object& name) { return NameToPython(EscapeLocalName(NameFromPython(name))); },

@@ -6,7 +6,6 @@
 
 #include "bundle/naming.h"
 #include "checkpoint/commit.h"
-#include "checkpoint/object_graph_edit.h"
 #include "checkpoint/relocation.h"
 #include "checkpoint/stored_index.h"
 #include "slices/key.h"

@@ -1,5 +1,3 @@
-#include "checkpoint/object_graph_edit.h"
-
 #include <algorithm>
 #include <unordered_map>
 #include <utility>

@@ -179,6 +179,12 @@ class ObjectGraph:
     def nodes_with_attributes(self) -> list[int]: ...
     def nodes_with_slots(self) -> list[int]: ...
 
+def edit_object_graph(record: bytes, keys: Sequence[str], new_keys: Sequence[str | None]) -> bytes | None:
+    """The record of a graph whose values have other keys, or are gone; None if nothing changes.
+
+    `keys` are all of the checkpoint, in order; `new_keys` has what each becomes, None for one that goes.
+    """
+
 def encode_object_graph(
     nodes: Iterable[tuple[list[tuple[str, int]], list[tuple[str, str, str]], list[tuple[str, int, int]], bool]],
 ) -> bytes:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tensorbundle import _core, callers, paths
+from tensorbundle import _core, callers, paths, selection
+from tensorbundle.renaming import GRAPH_KEY, RenameRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeAlias
 
-    from tensorbundle.selection import Pattern, Patterns
-
-    Rename: TypeAlias = Iterable[tuple[Pattern, str]]
-
-_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+    from tensorbundle.renaming import Rename
+    from tensorbundle.selection import Patterns
 
 
 def merge(
@@ -145,17 +141,14 @@ class _Rules:
     """What to do with names."""
 
     def __init__(self, rename: Rename | None, drop: Patterns | None) -> None:
-        self._rename = [] if rename is None else [_rule(pair) for pair in _pairs(rename)]
-        self._drop = [] if drop is None else [_pattern(pattern, "drop") for pattern in _patterns(drop)]
+        self._rename = RenameRules(rename)
+        self._drop = [] if drop is None else selection.compiled(drop, "drop")
 
     def apply(self, names: list[str]) -> list[str | None]:
         """The new name of each, None for those to drop. A rule that applies to none is a mistake, and said."""
         dropped = self._dropped(names)
-        fixed = {*dropped, _GRAPH_KEY}
-        changed = [name for name in names if name not in fixed]
-        for pattern, replacement in self._rename:
-            changed = _renamed(changed, pattern, replacement)
-        rest = iter(changed)
+        fixed = {*dropped, GRAPH_KEY}
+        rest = iter(self._rename.apply([name for name in names if name not in fixed]))
         return [(None if name in dropped else name) if name in fixed else next(rest) for name in names]
 
     def _dropped(self, names: list[str]) -> set[str]:
@@ -166,49 +159,6 @@ class _Rules:
                 raise ValueError(f"drop: {pattern.pattern!r} is found in no name of the {len(names)} tensors")
             dropped |= found
         return dropped
-
-
-def _renamed(names: list[str], pattern: re.Pattern[str], replacement: str) -> list[str]:
-    try:
-        results = [pattern.subn(replacement, name) for name in names]
-    except (re.error, IndexError) as error:
-        raise ValueError(f"rename: the replacement {replacement!r} for {pattern.pattern!r}: {error}") from error
-    if not any(count for _, count in results):
-        raise ValueError(f"rename: {pattern.pattern!r} is found in no name of the {len(names)} tensors it comes to")
-    return [name for name, _ in results]
-
-
-def _pairs(rename: Any) -> list[Any]:
-    if isinstance(rename, (str, bytes, dict)) or not hasattr(rename, "__iter__"):
-        raise TypeError(f"rename takes a list of (pattern, replacement) pairs, not {rename!r}")
-    return list(rename)
-
-
-def _rule(pair: Any) -> tuple[re.Pattern[str], str]:
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"rename takes (pattern, replacement) pairs, not {pair!r}")
-    pattern, replacement = pair
-    if not isinstance(replacement, str):
-        raise TypeError(f"rename: a replacement is a str, not {replacement!r}")
-    return _pattern(pattern, "rename"), replacement
-
-
-def _patterns(drop: Any) -> list[Any]:
-    if isinstance(drop, (str, re.Pattern)):
-        return [drop]
-    if isinstance(drop, bytes) or not hasattr(drop, "__iter__"):  # Bytes pass for an iterable of numbers.
-        raise TypeError(f"drop takes regular expressions over str, not {drop!r}")
-    return list(drop)
-
-
-def _pattern(pattern: Any, argument: str) -> re.Pattern[str]:
-    text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
-    if not isinstance(text, str):
-        raise TypeError(f"{argument} takes regular expressions over str, not {text!r}")
-    try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{argument}: {pattern!r}: {error}") from error
 
 
 def _resolve_all(prefixes: list[str | os.PathLike[str]]) -> list[str]:

@@ -42,8 +42,8 @@ def in_key_order(names: Iterable[str]) -> list[str]:
 
 def matching(names: Sequence[str], include: Patterns | None, exclude: Patterns | None) -> list[str]:
     """Those names in which a pattern of ``include`` is found (by default all), and none of ``exclude``."""
-    wanted = None if include is None else _compiled(include, "include")
-    unwanted = [] if exclude is None else _compiled(exclude, "exclude")
+    wanted = None if include is None else compiled(include, "include")
+    unwanted = [] if exclude is None else compiled(exclude, "exclude")
     return [
         name
         for name in names
@@ -52,15 +52,22 @@ def matching(names: Sequence[str], include: Patterns | None, exclude: Patterns |
     ]
 
 
-def _compiled(patterns: Any, argument: str) -> list[re.Pattern[str]]:
+def compiled(patterns: Any, argument: str) -> list[re.Pattern[str]]:
+    """A pattern, or several, as a list.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: One is no regular expression.
+    """
     if isinstance(patterns, (str, re.Pattern)):
         patterns = [patterns]
     elif isinstance(patterns, bytes) or not hasattr(patterns, "__iter__"):  # Bytes pass for an iterable of numbers.
         raise TypeError(f"{argument} takes regular expressions over str, not {patterns!r}")
-    return [_compiled_one(pattern, argument) for pattern in patterns]
+    return [compiled_one(pattern, argument) for pattern in patterns]
 
 
-def _compiled_one(pattern: Pattern, argument: str) -> re.Pattern[str]:
+def compiled_one(pattern: Pattern, argument: str) -> re.Pattern[str]:
+    """One pattern; fails as :func:`compiled` does."""
     text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
     if not isinstance(text, str):
         raise TypeError(f"{argument} takes regular expressions over str, not {text!r}")

@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/object_graph_edit.h"
 #include "tensorbundle/object_graph.h"
 
 namespace {

@@ -163,3 +163,19 @@ def test_the_last_of_equal_names_counts():
     graph = tb.ObjectGraph.parse(record_of((0, 1, "a"), (0, 2, "a"), nodes=3))
     assert {name: node.id for name, node in graph.root.children.items()} == {"a": 2}
     assert graph.nodes[1].path is None
+
+
+def test_keys_of_a_record_are_edited():
+    record = record_of((0, 1, "a"), (0, 2, "b"), nodes=3)
+    keys = [f"key1{VALUE}", f"key2{VALUE}"]
+    assert _core.edit_object_graph(record, keys, keys) is None
+    edited = _core.ObjectGraph.parse(_core.edit_object_graph(record, keys, [f"new{VALUE}", None]))
+    assert edited.attributes(1) == [("VARIABLE_VALUE", "", f"new{VALUE}")]
+    assert edited.attributes(2) == []
+    assert edited.children(0) == [("a", 1), ("b", 2)]
+    with pytest.raises(ValueError, match="by which TensorFlow finds the value"):
+        _core.edit_object_graph(record, keys, ["new", None])
+    with pytest.raises(ValueError, match=r"^there must be a new key, or None, for each key$"):
+        _core.edit_object_graph(record, keys, [None])
+    with pytest.raises(tb.errors.DataLossError):
+        _core.edit_object_graph(record[:-3], keys, [f"new{VALUE}", None])

@@ -70,6 +70,23 @@ TENSORBUNDLE_EXPORT Result<ObjectGraph> ParseObjectGraph(ByteView record);
 // The inverse, byte for byte as TensorFlow writes it.
 TENSORBUNDLE_EXPORT std::string EncodeObjectGraph(const ObjectGraph& graph);
 
+// A key, and what it becomes: nullopt if the tensor goes.
+struct KeyChange {
+  std::string_view key;
+  std::optional<std::string> new_key;
+};
+
+// The record of a graph whose values are where `changes` puts them. Objects keep their places; a value that goes is
+// taken from its object, and a slot with it. What isn't known of the record stays. nullopt if nothing changes.
+//
+// `changes` has every key of the checkpoint, in order, those that stay as they are included.
+//
+// kDataLoss if the record is damaged. kInvalidArgument if TensorFlow could not restore what comes of it: it takes what
+// follows "/.ATTRIBUTES/" in a key for the name of the value, and an object's value may be several tensors whose keys
+// have a beginning in common.
+TENSORBUNDLE_EXPORT Result<std::optional<std::string>> EditObjectGraph(ByteView record,
+                                                                       const std::vector<KeyChange>& changes);
+
 // A name as a part of a path or key: "." becomes "..", and "/" becomes ".S".
 TENSORBUNDLE_EXPORT std::string EscapeLocalName(std::string_view name);
 
