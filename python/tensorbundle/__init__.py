@@ -12,7 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tensorbundle import errors, saved_model, train
     from tensorbundle._core import Entry, __version__
-    from tensorbundle.checkpoint import Checkpoint, load, open
+    from tensorbundle.checkpoint import Checkpoint
+    from tensorbundle.conversion.converting import convert
+    from tensorbundle.conversion.plan import ConversionPlan
+    from tensorbundle.conversion.report import ConversionReport
     from tensorbundle.diagnosis import Diagnosis, FileDiagnosis, diagnose
     from tensorbundle.edits import edit, merge
     from tensorbundle.graph import ObjectGraph, ObjectNode
@@ -29,6 +32,8 @@ __all__ = [
     "CheckpointManager",
     "CheckpointState",
     "CheckpointWriter",
+    "ConversionPlan",
+    "ConversionReport",
     "Damage",
     "Diagnosis",
     "Entry",
@@ -38,6 +43,7 @@ __all__ = [
     "ObjectNode",
     "VerifyReport",
     "__version__",
+    "convert",
     "diagnose",
     "edit",
     "errors",
@@ -58,6 +64,8 @@ _HOMES = {
     "CheckpointManager": "manager",
     "CheckpointState": "state",
     "CheckpointWriter": "writer",
+    "ConversionPlan": "conversion.plan",
+    "ConversionReport": "conversion.report",
     "Damage": "verification",
     "Diagnosis": "diagnosis",
     "Entry": "_core",
@@ -67,6 +75,7 @@ _HOMES = {
     "ObjectNode": "graph",
     "VerifyReport": "verification",
     "__version__": "_core",
+    "convert": "conversion.converting",
     "diagnose": "diagnosis",
     "edit": "edits",
     "latest_checkpoint": "state",

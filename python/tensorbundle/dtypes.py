@@ -98,3 +98,34 @@ def tf_name(dtype: np.dtype[Any]) -> str | None:
         return "string" if dtype == np.dtype(object) else None
     name = dtype.newbyteorder("=").name if dtype.kind != "V" else dtype.name
     return name if name in TF_NAMES and numpy_dtype(name) == dtype.newbyteorder("=") else None
+
+
+def kind(tf_name: str) -> str:
+    """``"float"``, ``"complex"`` or ``"integer"`` for the types that one calculates with, else ``"other"``.
+
+    Quantized numbers, of which the file doesn't have the scale, are others.
+    """
+    return _KINDS.get(tf_name, "other")
+
+
+def integer_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The lowest and the highest number that an integer type holds, those of ``ml_dtypes`` included."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return int(limits.min), int(limits.max)
+    import ml_dtypes
+
+    small: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    return int(small.min), int(small.max)
+
+
+def _kind(tf_name: str) -> str:
+    bare = tf_name.removeprefix("b")
+    if bare.startswith("float"):
+        return "float"
+    if tf_name.startswith("complex"):
+        return "complex"
+    return "integer" if tf_name.startswith(("int", "uint")) else "other"
+
+
+_KINDS = {name: _kind(name) for name in TF_NAMES}

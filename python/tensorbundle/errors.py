@@ -10,6 +10,7 @@ from __future__ import annotations
 
 __all__ = [
     "BuilderError",
+    "ConversionError",
     "DamageWarning",
     "DataLossError",
     "InternalError",
@@ -107,6 +108,12 @@ class BuilderError(TensorBundleError, AssertionError):
     """A SavedModel builder refuses what it was asked for."""
 
     error_code = 9  # FAILED_PRECONDITION
+
+
+class ConversionError(TensorBundleError, RuntimeError):
+    """A task of a conversion died, or what ran it did. Nothing of the target has changed, and it can be run again."""
+
+    error_code = 10  # ABORTED
 
 
 class ReservedKeyError(BuilderError, KeyError):

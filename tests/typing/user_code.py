@@ -209,6 +209,24 @@ caught: KeyError = tb.errors.NotFoundError("x", path="p", tensor="t", offset=1)
 also: ValueError = tb.errors.DataLossError("x")
 op_error: type[tb.errors.OpError] = tb.errors.TensorBundleError
 
+plan = tb.convert("run/ckpt", "out.safetensors", dry_run=True)
+assert_type(plan, tb.ConversionPlan)
+assert_type(plan.nbytes, int)
+conversion = tb.convert(
+    Path("run/ckpt"),
+    "out/",
+    include=["a", re.compile("b")],
+    rename=[("a", "b")],
+    cast={"a": "bfloat16"},
+    transpose={"a": (1, 0)},
+    metadata={"format": "pt"},
+    progress=lambda done, total, name: None,
+)
+assert_type(conversion, tb.ConversionReport)
+assert_type(conversion.files, tuple[str, ...])
+assert_type(conversion.left_out[0].reason, str)
+tb.convert("run/ckpt", "out.npz", cast=np.float32)
+
 # What is refused.
 tb.open(5)  # type: ignore[arg-type]
 tb.open("run", False)  # type: ignore[call-arg]
@@ -230,6 +248,9 @@ tb.CheckpointManager("run", shards="2")  # type: ignore[arg-type]
 manager.latest_checkpoint = "x"  # type: ignore[misc]
 tb.merge("run/a", 5)  # type: ignore[arg-type]
 tb.edit("run/ckpt", rename="a")  # type: ignore[arg-type]
+tb.convert("run/ckpt", "out", to="onnx")  # type: ignore[call-overload]
+tb.convert("run/ckpt", "out", shards="2")  # type: ignore[call-overload]
+conversion.plan = plan  # type: ignore[misc]
 tb.edit("run/ckpt", True, link=True)  # type: ignore[arg-type]
 tb.saved_model.load("export", 5)  # type: ignore[arg-type]
 tb.saved_model.load("export", ["serve"], "s")  # type: ignore[call-arg]

@@ -50,12 +50,14 @@ class RawBytes:
         offset: Where they begin, in bytes.
         nbytes: How many bytes they are.
         crc32c: Their checksum, as the file has it, or None. Whoever uses the bytes compares it.
+        identity: What tells the file from another of its name (:func:`identity`), where no checksum does.
     """
 
     path: str
     offset: int
     nbytes: int
     crc32c: int | None
+    identity: tuple[int, int, int] | None = dataclasses.field(default=None, compare=False)
 
 
 class Source(Protocol):

@@ -96,7 +96,7 @@ class NpzSource:
             return None
         with members.damage_reported(self.path, name):
             offset = members.offset_in_file(_descriptor(archive), member)
-        return RawBytes(self.path, offset, member.nbytes, None)
+        return RawBytes(self.path, offset, member.nbytes, None, self._identity)
 
     def close(self) -> None:
         """Ends reading; see :meth:`tensorbundle.formats.Source.close`."""

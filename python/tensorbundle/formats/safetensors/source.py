@@ -114,7 +114,7 @@ class SafetensorsSource:
         # A bool may be stored as another byte than 0 and 1, which a copy of the bytes would pass on.
         if dtype is None or dtype.tf_name is None or dtype.tf_name == "bool":
             return None
-        return RawBytes(file.path, tensor.begin, tensor.end - tensor.begin, None)
+        return RawBytes(file.path, tensor.begin, tensor.end - tensor.begin, None, file.identity)
 
     def close(self) -> None:
         """Ends reading; see :meth:`tensorbundle.formats.Source.close`."""
