@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "cat": "cat",
     "completion": "completion",
+    "convert": "convert",
     "demo": "demo",
     "edit": "edit",
     "inspect-checkpoint": "inspect_checkpoint",
