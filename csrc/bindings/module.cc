@@ -16,4 +16,5 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterEdits(module);
   tensorbundle::bindings::RegisterObjectGraph(module);
   tensorbundle::bindings::RegisterFingerprint(module);
+  tensorbundle::bindings::RegisterMoments(module);
 }

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tensorbundle.diagnosis import Diagnosis, FileDiagnosis, diagnose
     from tensorbundle.edits import edit, merge
     from tensorbundle.graph import ObjectGraph, ObjectNode
+    from tensorbundle.inspection.averaging import AverageReport, average
+    from tensorbundle.inspection.comparison import Difference, TensorChange, TensorDifference, diff
+    from tensorbundle.inspection.rescue import SalvageReport, salvage
+    from tensorbundle.inspection.statistics import TensorStats, stats
     from tensorbundle.lazy import LazyTensor
     from tensorbundle.manager import CheckpointManager
     from tensorbundle.objects import save_objects
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from tensorbundle.writer import CheckpointWriter, save
 
 __all__ = [
+    "AverageReport",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointState",
@@ -36,30 +41,39 @@ __all__ = [
     "ConversionReport",
     "Damage",
     "Diagnosis",
+    "Difference",
     "Entry",
     "FileDiagnosis",
     "LazyTensor",
     "ObjectGraph",
     "ObjectNode",
+    "SalvageReport",
+    "TensorChange",
+    "TensorDifference",
+    "TensorStats",
     "VerifyReport",
     "__version__",
-    "convert",
+    "average",
     "diagnose",
+    "diff",
     "edit",
     "errors",
     "latest_checkpoint",
     "load",
     "merge",
     "open",
+    "salvage",
     "save",
     "save_objects",
     "saved_model",
+    "stats",
     "train",
 ]
 
 _MODULES = frozenset({"errors", "saved_model", "train"})
 # Public name -> the module that has it.
 _HOMES = {
+    "AverageReport": "inspection.averaging",
     "Checkpoint": "checkpoint",
     "CheckpointManager": "manager",
     "CheckpointState": "state",
@@ -68,22 +82,30 @@ _HOMES = {
     "ConversionReport": "conversion.report",
     "Damage": "verification",
     "Diagnosis": "diagnosis",
+    "Difference": "inspection.comparison",
     "Entry": "_core",
     "FileDiagnosis": "diagnosis",
     "LazyTensor": "lazy",
     "ObjectGraph": "graph",
     "ObjectNode": "graph",
+    "SalvageReport": "inspection.rescue",
+    "TensorChange": "inspection.comparison",
+    "TensorDifference": "inspection.comparison",
+    "TensorStats": "inspection.statistics",
     "VerifyReport": "verification",
     "__version__": "_core",
-    "convert": "conversion.converting",
+    "average": "inspection.averaging",
     "diagnose": "diagnosis",
+    "diff": "inspection.comparison",
     "edit": "edits",
     "latest_checkpoint": "state",
     "load": "reading",
     "merge": "edits",
     "open": "reading",
+    "salvage": "inspection.rescue",
     "save": "writer",
     "save_objects": "objects",
+    "stats": "inspection.statistics",
 }
 
 

@@ -26,6 +26,13 @@ def crc32c_backends() -> list[str]:
 def fingerprint64(data: bytes) -> int:
     """FarmHash's Fingerprint64."""
 
+def moments(elements: Any) -> tuple[int, int, int, int, int, float, float, float, float]:
+    """Sums over a contiguous buffer of numbers of 8 to 64 bits in the host's byte order.
+
+    Numbers of NaN, inf, -inf, zeros and finite elements; of the finite ones least, most, mean, and the sum of the
+    squares of their distances from the mean. The last two are not finite where double precision has no such numbers.
+    """
+
 def sort_map_entries(data: bytes, fields: Sequence[Sequence[tuple[int, int, bool]]], message: int) -> bytes:
     """A serialized message with the entries of its maps in the order of their keys.
 

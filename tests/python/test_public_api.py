@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import os
@@ -17,6 +18,7 @@ from support.paths import REPOSITORY
 import tensorbundle as tb
 
 NAMES = [
+    "AverageReport",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointState",
@@ -25,24 +27,32 @@ NAMES = [
     "ConversionReport",
     "Damage",
     "Diagnosis",
+    "Difference",
     "Entry",
     "FileDiagnosis",
     "LazyTensor",
     "ObjectGraph",
     "ObjectNode",
+    "SalvageReport",
+    "TensorChange",
+    "TensorDifference",
+    "TensorStats",
     "VerifyReport",
     "__version__",
-    "convert",
+    "average",
     "diagnose",
+    "diff",
     "edit",
     "errors",
     "latest_checkpoint",
     "load",
     "merge",
     "open",
+    "salvage",
     "save",
     "save_objects",
     "saved_model",
+    "stats",
     "train",
 ]
 CLASSES = [name for name in NAMES if name[0].isupper()]
@@ -129,7 +139,10 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value), name
         if not inspect.isclass(value):
             continue
-        for member in dir(value):
+        fields = {field.name for field in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else set()
+        for field in fields:
+            assert field in inspect.getdoc(value), f"{name}.{field}"
+        for member in set(dir(value)) - fields:
             if not member.startswith("_"):
                 assert inspect.getdoc(inspect.getattr_static(value, member)), f"{name}.{member}"
 

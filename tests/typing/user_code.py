@@ -261,3 +261,25 @@ model.tags = frozenset()  # type: ignore[misc]
 model.assets["a"] = "b"  # type: ignore[index]
 entry.name = "x"  # type: ignore[misc]
 lazy.shape = ()  # type: ignore[misc]
+
+# Compared, summed up, salvaged, averaged.
+difference = tb.diff("run/a", Path("run/b.safetensors"), include="w", values=True, rtol=1e-3, atol=0.0, progress=True)
+assert_type(difference, tb.Difference)
+assert_type(bool(difference), bool)
+assert_type(difference.only_a, tuple[str, ...])
+assert_type(difference.changed, tuple[tb.TensorChange, ...])
+assert_type(difference.different, tuple[tb.TensorDifference, ...])
+assert_type(difference.different[0].max_abs, float | None)
+assert_type(difference.equal, int)
+summed = tb.stats("run/ckpt", ["w"], exclude=["b"], threads=2)
+assert_type(summed, dict[str, tb.TensorStats])
+assert_type(summed["w"].mean, float | None)
+assert_type(summed["w"].nan, int)
+salvaged = tb.salvage("run/ckpt", "run/salvaged", shards=2, durable=False, progress=show)
+assert_type(salvaged, tb.SalvageReport)
+assert_type(salvaged.lost, tuple[tb.Damage, ...])
+assert_type(salvaged.saved, tuple[str, ...])
+average = tb.average(["run/a", Path("run/b")], "run/mean", weights=[1, 0.5], include="w")
+assert_type(average, tb.AverageReport)
+assert_type(average.differing, tuple[str, ...])
+tb.salvage("run/ckpt")  # type: ignore[call-arg]

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 # Command -> the module that has it.
 _COMMANDS = {
+    "average": "average",
     "cat": "cat",
     "completion": "completion",
     "convert": "convert",
     "demo": "demo",
+    "diff": "diff",
     "edit": "edit",
     "inspect-checkpoint": "inspect_checkpoint",
     "ls": "ls",
     "merge": "merge",
+    "salvage": "salvage",
     "saved-model": "saved_model",
     "serving": "serving",
     "show": "show",
+    "stats": "stats",
     "verify": "verify",
 }
 

@@ -29,6 +29,23 @@ def values_schema(description: str) -> Schema:
     return {"type": types, "description": f"{description} Lists in lists, row by row."}
 
 
+def element(value: Any) -> Any:
+    """One element, or a figure about some, in the same way; None as null."""
+    if value is None:
+        return None
+    return _text(value) if isinstance(value, (str, bytes)) else _number(value)
+
+
+def element_schema(description: str) -> Schema:
+    """The schema of an element of any type, or null."""
+    return {"type": ["number", "boolean", "string", "array", "null"], "description": description}
+
+
+def figure_schema(description: str) -> Schema:
+    """The schema of a number that may be infinite, or null."""
+    return {"type": ["number", "string", "null"], "description": description}
+
+
 def _is_finite(array: NDArray[Any]) -> bool:
     import numpy as np
 

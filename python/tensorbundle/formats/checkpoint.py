@@ -40,6 +40,11 @@ class CheckpointSource:
         checkpoint = Checkpoint(path, verify=verify, threads=threads)
         return cls(checkpoint if names == "key" else checkpoint.named(names))
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint itself, for what only checkpoints have."""
+        return self._checkpoint
+
     def tensors(self) -> list[TensorSpec]:
         """What is in the checkpoint; see :meth:`tensorbundle.formats.Source.tensors`.
 
