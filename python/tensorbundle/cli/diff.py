@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,9 +88,11 @@ def command(  # noqa: PLR0917 - an argument for each option
     Of two checkpoints only the indexes are compared: tensors of the same dtype, shape, size and checksum count as
     equal, and those with other checksums as different. Other files are read. NaN equals NaN in the same place.
 
-    The exit code is 0 if there is no difference, and 1 if there is one.
+    The exit code is 0 if there is no difference, and 1 if there is one. Where tensors of a checkpoint can't be read,
+    because a data file is missing for instance, that is said on stderr, and the exit code is 3.
     """
-    with output.quietly():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", tensorbundle.errors.DamageWarning)
         report = tensorbundle.diff(
             a,
             b,
@@ -105,7 +108,11 @@ def command(  # noqa: PLR0917 - an argument for each option
         output.print_json(_described(report))
     else:
         _print(report)
-    ctx.exit(0 if report else 1)
+    kind = tensorbundle.errors.DamageWarning
+    damage = dict.fromkeys(str(each.message) for each in caught if issubclass(each.category, kind))
+    for text in damage:
+        output.write(f"tensorbundle: {output.printable(text)}\n", err=True)
+    ctx.exit(3 if damage else 0 if report else 1)
 
 
 def _print(report: tensorbundle.Difference) -> None:
