@@ -66,16 +66,17 @@ def command(  # noqa: PLR0917 - an argument for each option
     """
     if not force and os.path.exists(f"{dst}.index"):  # Or a forgotten DST would cost the last SRC.
         raise click.UsageError(f"there is a checkpoint at {dst!r}: give --force to replace it")
-    report = tensorbundle.average(
-        sources,
-        dst,
-        weights=weights,
-        include=include or None,
-        exclude=exclude or None,
-        shards=shards,
-        threads=threads,
-        progress=True,
-    )
+    with output.quietly():
+        report = tensorbundle.average(
+            sources,
+            dst,
+            weights=weights,
+            include=include or None,
+            exclude=exclude or None,
+            shards=shards,
+            threads=threads,
+            progress=True,
+        )
     if as_json:
         names = {key: list(getattr(report, key)) for key in ("averaged", "copied", "differing")}
         output.print_json({"path": report.path, **names})
