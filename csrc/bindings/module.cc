@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
   tensorbundle::bindings::RegisterEdits(module);
   tensorbundle::bindings::RegisterObjectGraph(module);
   tensorbundle::bindings::RegisterFingerprint(module);
+  tensorbundle::bindings::RegisterDifference(module);
   tensorbundle::bindings::RegisterMoments(module);
 }

@@ -14,6 +14,7 @@ void RegisterCheckpoint(pybind11::module_& module);
 void RegisterChunks(pybind11::module_& module);
 void RegisterWriter(pybind11::module_& module);
 void RegisterEdits(pybind11::module_& module);
+void RegisterDifference(pybind11::module_& module);
 void RegisterMoments(pybind11::module_& module);
 void RegisterObjectGraph(pybind11::module_& module);
 void RegisterFingerprint(pybind11::module_& module);

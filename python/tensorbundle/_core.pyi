@@ -26,6 +26,12 @@ def crc32c_backends() -> list[str]:
 def fingerprint64(data: bytes) -> int:
     """FarmHash's Fingerprint64."""
 
+def compare_indexes(a: Checkpoint, b: Checkpoint) -> tuple[list[str], list[str], list[tuple[Entry, Entry]], int]:
+    """Names of one alone, names of the other alone, pairs of entries that may differ, and the number of the others.
+
+    Those have the same dtype, shape, size and checksum. Raises what is wrong with an entry that can't be understood.
+    """
+
 def moments(elements: Any) -> tuple[int, int, int, int, int, float, float, float, float]:
     """Sums over a contiguous buffer of numbers of 8 to 64 bits in the host's byte order.
 

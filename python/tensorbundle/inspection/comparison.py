@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import reprlib
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,8 @@ def diff(
     """
     _check_tolerance(rtol, atol, values=values)
     with formats.open_source(a, threads=1) as source_a, formats.open_source(b, threads=1) as source_b:
+        for source in (source_a, source_b):
+            _check_shards(source)
         comparison = _Comparison(source_a, source_b, include, exclude, values=values)
         with reporting(progress, "Comparing") as report:
             return comparison.run(threads, report, rtol, atol)
@@ -210,20 +213,20 @@ class _Comparison:
         self._a, self._b, self._values = a, b, values
         # Entries know checksums, where both sides have them.
         self._has_entries = a.kind == b.kind == "checkpoint"
-        listed = [_selected(self._listed(source), include, exclude) for source in (a, b)]
-        self._pairs = index_facts.paired(*listed)
+        if self._has_entries and not values:
+            self._pairs = _undecided(a, b, include, exclude)
+        else:
+            self._pairs = index_facts.paired(*(_selected(self._listed(each), include, exclude) for each in (a, b)))
 
     def _listed(self, source: Any) -> list[Any]:
         return _entries(source.checkpoint) if self._has_entries else source.tensors()
 
     def run(self, threads: int | None, report: ProgressFunction | None, rtol: float, atol: float) -> Difference:
-        by_index = self._has_entries and not self._values
         pairs = self._pairs
-        positions = index_facts.differing(pairs) if by_index else range(len(pairs.names))
         changed: list[TensorChange] = []
         different: list[TensorDifference] = []
         to_read: list[int] = []
-        for position in positions:
+        for position in range(len(pairs.names)):
             self._sort(position, changed, different, to_read)
         if to_read:
             different += self._read(to_read, Crew(threads, self._nbytes(to_read), report), rtol, atol)
@@ -236,7 +239,7 @@ class _Comparison:
             tuple(pairs.only_b),
             tuple(changed),
             tuple(different),
-            len(pairs.names) - len(names),
+            pairs.num_equal + len(pairs.names) - len(names),
         )
 
     def _sort(
@@ -289,17 +292,34 @@ def _selected(listed: list[Any], include: Patterns | None, exclude: Patterns | N
     return [each for each in listed if each.name in kept]
 
 
+def _check_shards(source: Any) -> None:
+    """Raises an error if there may be tensors that can't be listed."""
+    missing = source.checkpoint.missing_shards if source.kind == "checkpoint" else ()
+    if missing:
+        reason = "what a missing shard alone holds can't be listed, and so not compared"
+        raise FileNotFoundError(errno.ENOENT, reason, missing[0])
+
+
 def _entries(checkpoint: Checkpoint) -> list[Any]:
-    """All entries; an error if there is a tensor that can't be listed."""
+    """All entries; an error if there is one that can't be understood."""
     entries = checkpoint.entries()
-    if checkpoint.missing_shards:
-        raise FileNotFoundError(
-            2, "what a missing shard alone holds can't be listed, and so not compared", checkpoint.missing_shards[0]
-        )
     if len(entries) < len(checkpoint):
         listed = {entry.name for entry in entries}
         checkpoint.entry(next(name for name in checkpoint if name not in listed))  # Which raises.
     return entries
+
+
+def _undecided(a: Any, b: Any, include: Patterns | None, exclude: Patterns | None) -> index_facts.Pairs:
+    """The tensors of two checkpoints that their indexes don't prove to be equal; only those that are meant count."""
+    pairs = index_facts.undecided(a.checkpoint, b.checkpoint)
+    if include is None and exclude is None:
+        return pairs
+    only_a, only_b, names = (
+        selection.matching(each, include, exclude) for each in (pairs.only_a, pairs.only_b, pairs.names)
+    )
+    of_a, of_b = _selected(pairs.of_a, include, exclude), _selected(pairs.of_b, include, exclude)
+    meant = len(selection.matching(list(a.checkpoint), include, exclude))
+    return index_facts.Pairs(only_a, only_b, names, of_a, of_b, meant - len(only_a) - len(names))
 
 
 def _described(name: str, shape: tuple[int, ...], tally: Tally) -> TensorDifference:

@@ -9,12 +9,14 @@ import dataclasses
 from operator import attrgetter, ne
 from typing import TYPE_CHECKING, Any
 
+from tensorbundle import _core
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# All that makes two tensors equal as far as an index knows.
-_CHECKSUM: Callable[[Any], Any] = attrgetter("crc32c")
-_FACTS: tuple[Callable[[Any], Any], ...] = (*map(attrgetter, ("tf_dtype", "shape", "nbytes")), _CHECKSUM)
+    from tensorbundle.checkpoint import Checkpoint
+
+_TYPE: tuple[Callable[[Any], Any], ...] = tuple(map(attrgetter, ("tf_dtype", "shape")))
 
 
 @dataclasses.dataclass
@@ -25,6 +27,7 @@ class Pairs:
         only_a, only_b: Names that the other lacks.
         names: Those that both have, in the order of the first.
         of_a, of_b: What the files say of them, in the same order.
+        num_equal: Number of tensors that both have and that are left out, for being equal.
     """
 
     only_a: list[str]
@@ -32,6 +35,19 @@ class Pairs:
     names: list[str]
     of_a: list[Any]
     of_b: list[Any]
+    num_equal: int = 0
+
+
+def undecided(a: Checkpoint, b: Checkpoint) -> Pairs:
+    """The tensors of two checkpoints, but for the number of those that both indexes prove to be equal.
+
+    Raises:
+        DataLossError: A record in an index can't be understood.
+    """
+    natives = a._opened(), b._opened()  # noqa: SLF001 - a method of both
+    only_a, only_b, pairs, num_equal = _core.compare_indexes(*natives)
+    of_a, of_b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return Pairs(only_a, only_b, [entry.name for entry in of_a], of_a, of_b, num_equal)
 
 
 def paired(of_a: Sequence[Any], of_b: Sequence[Any]) -> Pairs:
@@ -50,25 +66,10 @@ def paired(of_a: Sequence[Any], of_b: Sequence[Any]) -> Pairs:
     )
 
 
-def differing(pairs: Pairs) -> list[int]:
-    """Positions of the tensors of two checkpoints that their indexes do not prove to be equal."""
-    positions = _where_facts_differ(pairs, _FACTS)
-    checksums = list(map(_CHECKSUM, pairs.of_a))
-    if None not in checksums:
-        return positions
-    # Of pieces, and of the V1 format, there is none, and that both have none proves nothing.
-    unknown = {position for position, checksum in enumerate(checksums) if checksum is None}
-    return sorted(unknown.union(positions))
-
-
 def retyped(pairs: Pairs) -> list[int]:
     """Positions of the tensors of two checkpoints that have another dtype or shape."""
-    return _where_facts_differ(pairs, _FACTS[:2])
-
-
-def _where_facts_differ(pairs: Pairs, facts: Sequence[Callable[[Any], Any]]) -> list[int]:
     positions: set[int] = set()
-    for fact in facts:
+    for fact in _TYPE:
         of_a, of_b = list(map(fact, pairs.of_a)), list(map(fact, pairs.of_b))
         if of_a != of_b:
             positions.update(position for position, differs in enumerate(map(ne, of_a, of_b)) if differs)
