@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Sums are of a type with digits to spare, so that the mean is rounded once, when it becomes the tensor's type.
 _SUM_TYPES: dict[str, Any] = {"float64": np.longdouble, "complex64": np.complex128, "complex128": np.clongdouble}
 _EXACT = Tolerance(0.0, 0.0)
+# Elements: their sums, and what is computed of them, stay in a cache.
+_BLOCK_SIZE = 32 << 10
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -148,6 +150,7 @@ class _Average:
         self._last = checkpoints[-1]
         self._others = checkpoints[:-1]
         self._weighted = [pair for pair in zip(checkpoints, proportions, strict=True) if pair[1]]
+        self._total = math.fsum(proportions)
         self._report = report
         self._entries = _selected(self._last, include, exclude)
         if not self._entries:
@@ -190,13 +193,20 @@ class _Average:
         return pieces.runs(self._last, entry)
 
     def _mean(self, entry: _core.Entry, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        total = math.fsum(weight for _, weight in self._weighted)
+        mean = np.empty(arrays[0].shape, entry.dtype)
+        flat, *sources = (array.reshape(-1) for array in (mean, *arrays))
+        sum_type = _SUM_TYPES.get(entry.tf_dtype, np.float64)
+        for begin in range(0, flat.size, _BLOCK_SIZE):
+            block = slice(begin, begin + _BLOCK_SIZE)
+            flat[block] = self._mean_of_block([source[block] for source in sources], sum_type, entry.dtype)
+        return mean
+
+    def _mean_of_block(self, arrays: Sequence[NDArray[Any]], sum_type: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         with np.errstate(all="ignore"):  # Infinities and NaN are what they are.
-            sums: Any = np.zeros(arrays[0].shape, _SUM_TYPES.get(entry.tf_dtype, np.float64))
+            sums: Any = np.zeros(arrays[0].shape, sum_type)
             for array, (_, weight) in zip(arrays, self._weighted, strict=True):
-                wide = array.astype(sums.dtype)
-                sums += wide if weight == 1 else wide * weight
-            return rounded(np.divide(sums, total, out=sums), entry.dtype)
+                sums += array if weight == 1 and array.dtype.isbuiltin == 1 else array.astype(sum_type) * weight
+            return rounded(np.divide(sums, self._total, out=sums), dtype)
 
     def _compare(self, entry: _core.Entry) -> None:
         """Notes a tensor that is not the same in all checkpoints."""

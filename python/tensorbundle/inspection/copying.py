@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tensorbundle.writer import CheckpointWriter
 
 # Small tensors are written together up to this many bytes, larger ones in chunks.
-BATCH_BYTES = 32 << 20
+BATCH_BYTES = 16 << 20
 CHUNK_BYTES = 8 << 20
 _STRINGS = frozenset({"string", "variant"})
 
