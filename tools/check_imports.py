@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
         "streaming",
         "verification",
     },
+    "reading": {"checkpoint"},
     "arrangement": {"checkpoint", "errors"},
     "diagnosis": {"arrangement", "checkpoint", "errors"},
     "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "paths", "progress"},
@@ -62,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "numpy",
         "paths",
         "selection",
+        "streaming",
     },
     "conversion": {
         "_core",
@@ -80,7 +82,6 @@ ALLOWED: dict[str, set[str]] = {
         "selection",
         "writer",
     },
-    "manager": {"callers", "checkpoint", "files", "reading", "state", "writer"},
     "inspection": {
         "_core",
         "checkpoint",
@@ -94,6 +95,7 @@ ALLOWED: dict[str, set[str]] = {
         "verification",
         "writer",
     },
+    "manager": {"callers", "checkpoint", "files", "reading", "state", "writer"},
     "protos": {"_core", "errors"},
     "train": {"errors", "ml_dtypes", "numpy", "public"},
     "saved_model": {

@@ -67,13 +67,16 @@ def test_prints_the_same(prefix, flags):
     assert done.stdout.splitlines() == by_tensorflow(prefix, flags).splitlines()
 
 
+HELP = " (see tensorbundle inspect-checkpoint --help)\n"
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
         (["--tensor_name", "nothing"], 2, "tensorbundle: Tensor nothing not found in checkpoint\n"),
-        (["--printoptions", "nothing=1"], 2, "'nothing' is not a print option that can be set here\n"),
-        (["--printoptions", "precision=x"], 2, "print option 'precision' can't be 'x'\n"),
-        (["stray"], 2, "unexpected argument 'stray': the checkpoint is given with --file_name\n"),
+        (["--printoptions", "nothing=1"], 2, "'nothing' is not a print option that can be set here" + HELP),
+        (["--printoptions", "precision=x"], 2, "print option 'precision' can't be 'x'" + HELP),
+        (["stray"], 2, "unexpected argument 'stray': the checkpoint is given with --file_name" + HELP),
     ],
 )
 def test_wrong_use_ends_with_a_message(prefix, flags, code, message):

@@ -30,7 +30,7 @@ def offered(*words: object) -> list[str]:
 
 
 def test_commands_options_and_files(prefix):
-    assert offered("s") == ["plain,saved-model", "plain,serving", "plain,show"]
+    assert offered("s") == ["plain,salvage", "plain,saved-model", "plain,serving", "plain,show", "plain,stats"]
     assert {"plain,--sort", "plain,--json"} <= set(offered("ls", prefix, "--"))
     assert offered("ls", prefix, "--sort", "s") == ["plain,size", "plain,shard"]
     assert offered("ls", f"{prefix}."[:-1]) == [f"file,{prefix}"]

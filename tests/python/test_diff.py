@@ -95,7 +95,7 @@ def test_each_kind_of_difference(save):
 
 
 def test_strings_of_another_size(save):
-    report = tb.diff(save("a"), save("b", {"names": np.array([b"one", b"twoo"], object)}))
+    report = tb.diff(save("a"), save("b", {"names": np.array([b"one", b"second"], object)}))
     assert report.different == (tb.TensorDifference("names", 2),)
 
 

@@ -22,6 +22,7 @@ CLASSES = {
     errors.UnimplementedError: (12, NotImplementedError),
     errors.LimitError: (8, ValueError),
     errors.BuilderError: (9, AssertionError),
+    errors.ConversionError: (10, RuntimeError),
     errors.ReservedKeyError: (9, KeyError),
     errors.InternalError: (13, RuntimeError),
 }

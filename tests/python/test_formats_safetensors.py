@@ -219,7 +219,7 @@ def test_arrays_are_views_that_outlive_the_source_and_the_file(tmp_path):
     assert not view.flags.writeable
     assert not view.flags.owndata
     assert_same_bits(view, array)
-    assert [index for index, _ in pieces] == [(slice(0, 1), slice(0, 3)), (slice(1, 2), slice(0, 3))]
+    assert [index for index, _ in pieces] == [(slice(0, 1, 1), slice(0, 3, 1)), (slice(1, 2, 1), slice(0, 3, 1))]
     assert [piece.tolist() for _, piece in pieces] == [[[0, 1, 2]], [[3, 4, 5]]]
     assert not any(piece.flags.owndata for _, piece in pieces)
 

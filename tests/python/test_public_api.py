@@ -40,6 +40,7 @@ NAMES = [
     "VerifyReport",
     "__version__",
     "average",
+    "convert",
     "diagnose",
     "diff",
     "edit",

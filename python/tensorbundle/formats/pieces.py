@@ -17,34 +17,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def byte_count(max_bytes: Any) -> int:
-    """A bound on memory, checked.
-
-    Raises:
-        TypeError: It is no integer.
-        ValueError: It is below 1.
-    """
-    if isinstance(max_bytes, bool) or not hasattr(max_bytes, "__index__"):
-        raise TypeError(f"max_bytes must be an integer, not {max_bytes!r}")
-    count: int = max_bytes.__index__()
-    if count < 1:
-        raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
-    return count
-
-
 def boxes(shape: Sequence[int], max_bytes: int, element_bytes: int) -> Iterator[tuple[slice, ...]]:
-    """Boxes of at most so many bytes, but at least an element, in row-major order and each contiguous there."""
+    """Boxes of at most so many bytes, but at least an element, in row-major order and each contiguous there.
+
+    They are those of :meth:`tensorbundle.Checkpoint.chunks`, so that two sources can be read side by side.
+    """
     if 0 in shape or not shape:
-        yield tuple(slice(0, size) for size in shape)
+        yield tuple(slice(0, size, 1) for size in shape)
         return
     most = max(1, max_bytes // element_bytes)
     axis = next(d for d in range(len(shape)) if math.prod(shape[d + 1 :]) <= most)
     step = most // math.prod(shape[axis + 1 :])
-    inner = tuple(slice(0, size) for size in shape[axis + 1 :])
+    inner = tuple(slice(0, size, 1) for size in shape[axis + 1 :])
     for outer in itertools.product(*map(range, shape[:axis])):
-        fixed = tuple(slice(i, i + 1) for i in outer)
+        fixed = tuple(slice(i, i + 1, 1) for i in outer)
         for begin in range(0, shape[axis], step):
-            yield (*fixed, slice(begin, min(begin + step, shape[axis])), *inner)
+            yield (*fixed, slice(begin, min(begin + step, shape[axis]), 1), *inner)
 
 
 def extent(box: Sequence[slice]) -> tuple[int, ...]:

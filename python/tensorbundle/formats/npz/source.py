@@ -6,7 +6,7 @@ import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from tensorbundle import errors, files
+from tensorbundle import errors, files, streaming
 from tensorbundle.formats import source
 from tensorbundle.formats.npz import members
 from tensorbundle.formats.source import DEFAULT_MAX_BYTES, RawBytes, TensorSpec
@@ -70,11 +70,10 @@ class NpzSource:
 
     def chunks(self, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Chunk]:
         """The tensor piece by piece; see :meth:`tensorbundle.formats.Source.chunks`."""
-        from tensorbundle.formats import pieces
         from tensorbundle.formats.npz import runs
 
         archive, member = self._opened(), self._readable(name)
-        return runs.chunks(archive, member, pieces.byte_count(max_bytes), self.path)
+        return runs.chunks(archive, member, streaming.byte_count(max_bytes), self.path)
 
     def read(self, name: str) -> NDArray[Any]:
         """The whole tensor, always a copy; see :meth:`tensorbundle.formats.Source.read`."""

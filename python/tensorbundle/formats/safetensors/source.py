@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tensorbundle import errors, files
+from tensorbundle import errors, files, streaming
 from tensorbundle.formats import source
 from tensorbundle.formats.safetensors import jsontext
 from tensorbundle.formats.safetensors.dtypes import BY_NAME
@@ -92,11 +92,9 @@ class SafetensorsSource:
 
     def chunks(self, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Chunk]:
         """The tensor piece by piece; see :meth:`tensorbundle.formats.Source.chunks`."""
-        from tensorbundle.formats import pieces
-
         file = source.find(self._opened(), name, self.path)
         stored, tf_name = _stored(name, file)
-        return _chunks(name, file, stored, tf_name, pieces.byte_count(max_bytes))
+        return _chunks(name, file, stored, tf_name, streaming.byte_count(max_bytes))
 
     def read(self, name: str) -> NDArray[Any]:
         """The whole tensor; see :meth:`tensorbundle.formats.Source.read`."""
