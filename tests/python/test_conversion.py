@@ -268,12 +268,33 @@ def test_set_of_files_never_shares_names_with_the_old_one(prefix, out):
     index = "model.safetensors.index.json"
     plain = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", index]
     marked = ["model-r1-00001-of-00002.safetensors", "model-r1-00002-of-00002.safetensors", index]
-    (out / "model-r7-00001-of-00002.safetensors").write_bytes(b"of a conversion that was killed")
-    (out / "other-00001-of-00002.safetensors").write_bytes(b"of somebody else")
     for expected in (plain, marked, plain):
         tb.convert(prefix, f"{out}/", shards=2, durable=False)
-        assert sorted(set(os.listdir(out)) - {"other-00001-of-00002.safetensors"}) == sorted(expected)
+        assert sorted(os.listdir(out)) == sorted(expected)
         assert_same(read_all(out / index), PLAIN)
+
+
+def test_sets_of_models_whose_names_begin_alike_live_side_by_side(prefix, out):
+    (out / "model-r7-00001-of-00002.safetensors").write_bytes(b"of a set that has no index yet")
+    tb.convert(prefix, out / "model-r8.safetensors.index.json", shards=2)
+    for _ in range(2):
+        tb.convert(prefix, out / "model.safetensors.index.json", shards=2, durable=False)
+        assert_same(read_all(out / "model-r8.safetensors.index.json"), PLAIN)
+        assert (out / "model-r7-00001-of-00002.safetensors").exists()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_target_may_have_a_name_as_long_as_the_system_allows(prefix, out, suffix):
+    name = "é" * 121 + suffix
+    tb.convert(prefix, out / name)
+    assert_same(read_all(out / name), PLAIN)
+    assert os.listdir(out) == [name]
+
+
+def test_target_whose_name_is_too_long_leaves_nothing(prefix, out):
+    with pytest.raises(OSError, match="File name too long"):
+        tb.convert(prefix, out / ("n" * 230))
+    assert os.listdir(out) == []
 
 
 @pytest.mark.parametrize("target", TARGETS)

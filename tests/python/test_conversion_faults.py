@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -266,6 +267,38 @@ def test_killed_conversion_leaves_the_old_target_and_what_the_next_one_removes(p
     tb.convert(prefix, out / target)
     assert not [name for name in os.listdir(out) if name.startswith(".")]
     assert sorted(read_all(out / target)) == sorted(TENSORS)
+
+
+KILLED_AT = r"""
+import os, signal, sys
+import tensorbundle as tb
+from tensorbundle import files
+from tensorbundle.conversion import placing
+def killed(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[3] == "before":
+    files.replace = killed
+else:
+    replace = files.replace
+    files.replace = lambda *arguments, **options: (replace(*arguments, **options), killed())
+tb.convert(sys.argv[1], sys.argv[2], shards=2)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_set_of_a_conversion_that_is_killed_while_it_is_named(prefix, out, moment):
+    target = out / "model.safetensors.index.json"
+    tb.save(out.parent / "old", {"old": np.arange(10)}, durable=False)
+    tb.convert(out.parent / "old", target)
+    with start_python(KILLED_AT, prefix, target, moment) as process:
+        assert process.wait() == -signal.SIGKILL
+    assert sorted(read_all(target)) == (["old"] if moment == "before" else sorted(TENSORS))
+    assert len(os.listdir(out)) == 1 + 1 + 2 + 1  # The index, both sets, and the hidden directory.
+    (out / "model-r8-00001-of-00001.safetensors").write_bytes(b"of somebody else")
+    tb.convert(prefix, target, shards=2)
+    assert len(os.listdir(out)) == 1 + 2 + 1
+    assert (out / "model-r8-00001-of-00001.safetensors").read_bytes() == b"of somebody else"
+    assert sorted(read_all(target)) == sorted(TENSORS)
 
 
 def test_conversion_that_somebody_else_is_at_is_left_alone(prefix, out):

@@ -205,7 +205,7 @@ class _Conversion:
 
     def run(self, settings: tasks.Settings, executor: Executor | None, report: ProgressFunction | None) -> list[str]:
         """Writes everything; returns the paths."""
-        with workspace(self._target.directory, self._target.stem) as directory:
+        with workspace(self._target.directory, self._target.stem, placing.take_back) as directory:
             todo = self._tasks(settings, directory)
             if self._relinks:
                 todo = todo[:1]

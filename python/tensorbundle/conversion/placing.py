@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import os
 import re
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tensorbundle.conversion.tasks import Task
 
 _SUFFIX = ".safetensors"
+# In the workspace, of a set of files: what is to go if its conversion is killed while it gives them their names.
+_NOTES = "placing.json"
 
 
 def exists(target: Target) -> bool:
@@ -83,26 +86,60 @@ def shard_names(target: Target, count: int) -> list[str]:
 
 
 def _place_set(todo: Sequence[Task], plan: ConversionPlan, target: Target, *, durable: bool) -> list[str]:
-    old = _named_by(target.path)
     names = shard_names(target, len(todo))
+    old = _old_set(target)
+    _note(todo, names, target, old)
     placed: list[str] = []
     try:
         for task, name in zip(todo, names, strict=True):
-            placed.append(os.path.join(target.directory, name))
-            os.rename(task.path, placed[-1])
+            placed.append(name)
+            os.rename(task.path, os.path.join(target.directory, name))
         if durable:
             files.sync_directory(target.directory)
         weight_map = {tensor.name: names[tensor.file] for tensor in plan.tensors}
         files.replace(target.path, safetensors.index_json(weight_map, plan.nbytes), durable=durable)
     except BaseException:
-        _remove_unnamed(target, placed)
+        # The index has them already, if its directory could not be synced, or Ctrl-C came then.
+        _remove_unnamed(target.path, placed)
         raise
-    _remove_old(target, old, names)
-    return [target.path, *placed]
+    _remove_unnamed(target.path, old)
+    return [target.path, *(os.path.join(target.directory, name) for name in names)]
+
+
+def take_back(directory: str, workspace: str) -> None:
+    """Removes what a killed conversion had given a name that no index has: by its notes, so never another's file."""
+    try:
+        with open(os.path.join(workspace, _NOTES), encoding="utf-8") as file:
+            notes = json.load(file)
+    except (FileNotFoundError, ValueError):  # It was killed before, or at the first of them.
+        return
+    ours = [name for name, inode in notes["files"] if _inode(os.path.join(directory, name)) == inode]
+    _remove_unnamed(os.path.join(directory, notes["index"]), ours)
+
+
+def _note(todo: Sequence[Task], names: Sequence[str], target: Target, old: Sequence[str]) -> None:
+    """Writes down, in the workspace, which files are to go if this is killed: new ones, or those of the old set."""
+    noted = [(name, _inode(task.path)) for task, name in zip(todo, names, strict=True)]
+    noted += [(name, _inode(os.path.join(target.directory, name))) for name in old]
+    with open(os.path.join(todo[0].workspace, _NOTES), "x", encoding="utf-8") as file:
+        json.dump({"index": os.path.basename(target.path), "files": noted}, file)
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
+
+
+def _old_set(target: Target) -> list[str]:
+    """The files of the set that is replaced, as far as they have names of one."""
+    of_a_set = re.compile(rf"{re.escape(target.stem)}(-r\d+)?-\d{{5}}-of-\d{{5}}{re.escape(_SUFFIX)}")
+    return sorted(name for name in _named_by(target.path) if of_a_set.fullmatch(name))
 
 
 def _named_by(index: str) -> set[str]:
-    """The files that an old index names; none if it can't be understood."""
+    """The files that an index names; none if it can't be understood."""
     try:
         with open(index, "rb") as file:
             return set(safetensors.parse_index(file.read(), index).values())
@@ -110,22 +147,8 @@ def _named_by(index: str) -> set[str]:
         return set()
 
 
-def _remove_unnamed(target: Target, placed: Sequence[str]) -> None:
-    """Takes names back, unless the index has them already: its directory could not be synced, or Ctrl-C came then."""
-    named = _named_by(target.path)
-    for path in placed:
-        if os.path.basename(path) not in named:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-
-
-def _remove_old(target: Target, old: set[str], new: Sequence[str]) -> None:
-    """Removes files of the old set, and of one that was placed when its conversion was killed: never another's."""
-    stem = re.escape(target.stem)
-    of_a_set = re.compile(rf"{stem}(-r\d+)?-\d{{5}}-of-\d{{5}}{re.escape(_SUFFIX)}")
-    unnamed = re.compile(rf"{stem}-r\d+-\d{{5}}-of-\d{{5}}{re.escape(_SUFFIX)}")
-    for name in os.listdir(target.directory):
-        is_old = name in old and of_a_set.fullmatch(name)
-        if name not in new and (is_old or unnamed.fullmatch(name)):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(target.directory, name))
+def _remove_unnamed(index: str, names: Sequence[str]) -> None:
+    """Removes files that lie beside an index, unless it names them."""
+    for name in sorted(set(names) - _named_by(index)):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(os.path.dirname(index), name))
