@@ -238,6 +238,52 @@ def test_set_stays_whole_where_only_its_directory_cannot_be_synced(prefix, out, 
     assert sorted(read_all(out)) == sorted(TENSORS)
 
 
+TRUNCATED = r"""
+import os, sys
+import tensorbundle as tb
+from tensorbundle.conversion import checkpoint_target
+mapped = checkpoint_target.mapped
+def truncated(descriptor):
+    mapping = mapped(descriptor)
+    os.truncate(sys.argv[3], 4096)
+    return mapping
+checkpoint_target.mapped = truncated
+try:
+    tb.convert(sys.argv[1], sys.argv[2], exclude="left out")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells before the signal does")
+@pytest.mark.parametrize("source", ["ckpt", "ckpt.safetensors"])
+@pytest.mark.parametrize("nbytes", [1 * MIB, 40 * MIB])
+def test_mapped_source_that_is_truncated_is_an_error_and_no_crash(tmp_path, out, source, nbytes):
+    tensors = {"kept": np.zeros(nbytes, np.uint8), "left out": np.arange(2)}
+    tb.save(tmp_path / "first", tensors, durable=False)
+    tb.convert(tmp_path / "first", tmp_path / source, durable=False)
+    file = tmp_path / (source if source.endswith(".safetensors") else f"{source}.data-00000-of-00001")
+    printed = run_python(TRUNCATED, tmp_path / source, out / "target", file)
+    assert printed == "it can't be read to its end any more: Bad address\n"
+    assert files_in(out) == {}
+
+
+MANY_FILES = r"""
+import resource, sys
+import tensorbundle as tb
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+tb.convert(sys.argv[1], sys.argv[2], exclude="t0$")
+"""
+
+
+@pytest.mark.parametrize("target", ["out", "out.safetensors", "out.npz"])
+def test_checkpoint_may_have_more_files_than_can_be_opened_at_once(tmp_path, out, target):
+    tensors = {f"t{number}": np.full(20_000, number, np.float32) for number in range(200)}
+    tb.save(tmp_path / "many", tensors, shards=200, durable=False)
+    run_python(MANY_FILES, tmp_path / "many", out / target)
+    assert_same_bits(read_all(out / target)["t199"], tensors["t199"])
+
+
 # The process.
 
 SLOW = r"""

@@ -11,9 +11,11 @@ from tensorbundle.checkpoint import Checkpoint
 from tensorbundle.conversion import damage
 from tensorbundle.conversion.elements import elements
 from tensorbundle.conversion.file_bytes import mapped, open_raw
+from tensorbundle.formats.mapping import populate
 from tensorbundle.writer import CheckpointWriter
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from tensorbundle.formats import RawBytes
 
 _OBJECTS = ("string", "variant")
+# What is written together: enough for all threads, and soon after it was seen to be there.
+_BATCH_BYTES = 32 << 20
+_BATCH_FILES = 64
+# What of a larger tensor is written at a time.
+_PART_BYTES = 8 << 20
 
 
 def write(task: Task, watch: Watch) -> None:
@@ -45,10 +52,16 @@ def write(task: Task, watch: Watch) -> None:
             raw = _plain_raw(task, tensor)
             if raw is not None:
                 raws[tensor.name] = raw
+            if raw is not None and raw.nbytes <= _BATCH_BYTES:
                 batches.put(tensor, raw)
-                continue
+                if not batches.is_full:
+                    continue
             batches.write(writer)
-            _add(writer, task, tensor, watch)
+            if raw is None:
+                _add(writer, task, tensor, watch)
+            elif raw.nbytes > _BATCH_BYTES:
+                parts = _watched(batches.parts(tensor, raw, _PART_BYTES), tensor, watch)
+                writer.add_chunks(tensor.name, tensor.dtype, tensor.shape, parts)
         batches.write(writer)
     if task.settings.verify:
         _verify(task, raws, watch)
@@ -68,20 +81,42 @@ class _Batches:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._mapped: dict[str, NDArray[np.uint8]] = {}
+        self._mapped: dict[str, mmap.mmap] = {}
         self._waiting: dict[str, NDArray[Any]] = {}
+        self._waiting_bytes = 0
         self._told = 0
         self._is_writing = False
 
     def put(self, tensor: PlannedTensor, raw: RawBytes) -> None:
         """One more for the next batch."""
-        if raw.nbytes and raw.path not in self._mapped:
-            self._mapped[raw.path] = mapped(open_raw(raw))
-        stored = self._mapped[raw.path] if raw.nbytes else np.empty(0, np.uint8)
-        if raw.offset + raw.nbytes > stored.size and raw.nbytes:
+        (part,) = self.parts(tensor, raw, raw.nbytes)
+        self._waiting[tensor.name] = part.reshape(tensor.shape)
+        self._waiting_bytes += raw.nbytes
+
+    def parts(self, tensor: PlannedTensor, raw: RawBytes, max_bytes: int) -> Iterator[NDArray[Any]]:
+        """The elements where they lie, in parts of which each was seen to be there; one at least."""
+        dtype = dtypes.numpy_dtype(tensor.dtype)
+        if not raw.nbytes:
+            yield np.empty(0, dtype)
+            return
+        file = self._file(raw)
+        end = raw.offset + raw.nbytes
+        if end > len(file):
             raise damage.too_short(tensor.source, raw)
-        elements = stored[raw.offset : raw.offset + raw.nbytes].view(dtypes.numpy_dtype(tensor.dtype))
-        self._waiting[tensor.name] = elements.reshape(tensor.shape)
+        for begin in range(raw.offset, end, max_bytes):
+            nbytes = min(max_bytes, end - begin)
+            populate(file, begin, begin + nbytes, raw.path)
+            yield np.frombuffer(file, np.uint8, nbytes, begin).view(dtype)
+
+    def _file(self, raw: RawBytes) -> mmap.mmap:
+        if raw.path not in self._mapped:
+            self._mapped[raw.path] = mapped(open_raw(raw))
+        return self._mapped[raw.path]
+
+    @property
+    def is_full(self) -> bool:
+        """True if they had better be written now: before much can happen to the files, and before too many are open."""
+        return self._waiting_bytes >= _BATCH_BYTES or len(self._mapped) >= _BATCH_FILES
 
     def write(self, writer: CheckpointWriter) -> None:
         """Writes all that wait."""
@@ -90,7 +125,9 @@ class _Batches:
             writer.add_many(self._waiting)
             self._is_writing = False
             self._watch.advance(sum(array.nbytes for array in self._waiting.values()) - self._told, "")
-            self._waiting = {}
+            self._waiting, self._waiting_bytes = {}, 0
+        if len(self._mapped) >= _BATCH_FILES:
+            self._mapped = {}
 
     def report(self, done: int, _total: int, name: str) -> None:
         """What the writer calls, with what it has done of a batch; of other tensors the loop over their parts tells."""
@@ -107,11 +144,12 @@ def _add(writer: CheckpointWriter, task: Task, tensor: PlannedTensor, watch: Wat
         writer.add(tensor.name, array if tensor.axes is None else array.transpose(tensor.axes), dtype=tensor.dtype)
         watch.advance(tensor.nbytes, tensor.source)
     else:
-        writer.add_chunks(tensor.name, tensor.dtype, tensor.shape, _watched(task, tensor, watch))
+        parts = _watched(elements(task.source, tensor, task.workspace), tensor, watch)
+        writer.add_chunks(tensor.name, tensor.dtype, tensor.shape, parts)
 
 
-def _watched(task: Task, tensor: PlannedTensor, watch: Watch) -> Iterator[NDArray[Any]]:
-    for part in elements(task.source, tensor, task.workspace):
+def _watched(parts: Iterator[NDArray[Any]], tensor: PlannedTensor, watch: Watch) -> Iterator[NDArray[Any]]:
+    for part in parts:
         yield part
         watch.advance(part.nbytes, tensor.source)
 

@@ -36,10 +36,10 @@ def open_raw(raw: RawBytes) -> int:
     raise errors.DataLossError(f"another file is at {raw.path!r} now than the one that was opened", path=raw.path)
 
 
-def mapped(descriptor: int) -> NDArray[np.uint8]:
-    """The bytes of a file that isn't empty, mapped for as long as there is a view of them. Closes the descriptor."""
+def mapped(descriptor: int) -> mmap.mmap:
+    """A file that isn't empty, mapped for as long as there is a view of it. Closes the descriptor."""
     try:
-        return np.frombuffer(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ), np.uint8)
+        return mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
     finally:
         os.close(descriptor)
 

@@ -6,7 +6,6 @@ tells whether the source was sound as well as whether the target is.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import mmap
 import os
@@ -21,17 +20,20 @@ from tensorbundle.conversion.file_bytes import open_raw, read_into, sum_of, writ
 from tensorbundle.conversion.runs import PIECE_BYTES, Group, Part, Run, Sums, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from tensorbundle.conversion.casting import Cast
     from tensorbundle.conversion.watching import Watch
+    from tensorbundle.formats import RawBytes
 
 # What the kernel answers that can't move bytes between these files by itself.
 _CANT_MOVE = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.ETXTBSY}
 )
+# By a thread at a time: a checkpoint may have thousands of files.
+_MAX_OPENED = 16
 
 
 class SourceDamagedError(Exception):
@@ -61,26 +63,17 @@ def move(runs: Sequence[Run], out: int, path: str, *, threads: int, verify: bool
         OSError: The system refuses.
     """
     sums: list[Sums] = []
-    with _Files(runs) as files:
-        job = _Job(files, out, path, verify=verify)
-        parallel.for_each(pieces(runs, sums), job.do, threads=threads, watch=watch)
-        for each in sums if verify else ():
-            job.compare(each)
+    job = _Job(out, path, verify=verify)
+    parallel.for_each(pieces(runs, sums), job.do, threads=threads, watch=watch)
+    for each in sums if verify else ():
+        job.compare(each)
 
 
-class _Files(contextlib.AbstractContextManager["_Files"]):
-    """The files that bytes come from, opened once each."""
+class _Files(threading.local):
+    """The files that bytes come from: of each thread, so that it may close those that it needs no more."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self._descriptors: dict[str, int] = {}
-        with contextlib.ExitStack() as stack:
-            for raw in {run.raw.path: run.raw for run in runs}.values():
-                self._descriptors[raw.path] = open_raw(raw)
-                stack.callback(os.close, self._descriptors[raw.path])
-            self._stack = stack.pop_all()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._stack.close()
+    def __init__(self) -> None:
+        self._opened: dict[str, _OpenedFile] = {}
 
     def read(self, run: Run, begin: int, end: int, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bytes of a tensor, in a buffer that is at least as large."""
@@ -91,14 +84,29 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
 
     def of(self, run: Run) -> int:
         """The descriptor of the file that a tensor lies in."""
-        return self._descriptors[run.raw.path]
+        file = self._opened.pop(run.raw.path, None) or _OpenedFile(run.raw)
+        if len(self._opened) >= _MAX_OPENED:
+            del self._opened[next(iter(self._opened))]
+        self._opened[run.raw.path] = file  # The last, of those that were used.
+        return file.descriptor
+
+
+class _OpenedFile:
+    """A file, until nobody refers to it."""
+
+    def __init__(self, raw: RawBytes) -> None:
+        self.descriptor = open_raw(raw)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
 
 
 class _Job:
     """What is done with each piece, by any thread."""
 
-    def __init__(self, files: _Files, out: int, path: str, *, verify: bool) -> None:
-        self._files = files
+    def __init__(self, out: int, path: str, *, verify: bool) -> None:
+        self._files = _Files()
         self._out = out
         self._path = path
         self._verify = verify

@@ -83,7 +83,7 @@ def _mapped(source: Source, tensor: PlannedTensor, dtype: np.dtype[Any], workspa
             for _ in source.chunks(tensor.source, _CHUNK_BYTES):  # Which compares its checksum.
                 pass
             descriptor, offset = open_raw(raw), raw.offset
-        mapping = mapped(descriptor)
+        mapping = np.frombuffer(mapped(descriptor), np.uint8)
         count = math.prod(tensor.source_shape)
         yield mapping[offset : offset + count * dtype.itemsize].view(dtype).reshape(tensor.source_shape)
 

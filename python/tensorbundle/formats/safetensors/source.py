@@ -6,7 +6,6 @@ import errno
 import math
 import mmap
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorbundle import errors, files, streaming
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from tensorbundle.formats.source import Chunk
-
-
-_MADV_POPULATE_READ = 22
 
 
 class _File(NamedTuple):
@@ -234,21 +230,8 @@ def _stored(name: str, file: _File) -> tuple[NDArray[np.uint8], str]:
     return whole[tensor.begin : tensor.end], dtype.tf_name
 
 
-def _populate(file: _File, begin: int, end: int) -> None:
-    """Brings pages of a file to memory in one call, and raises ``OSError`` where touching them would be a signal."""
-    begin -= begin % mmap.PAGESIZE
-    if sys.platform != "linux" or begin >= end:
-        return
-    try:
-        file.mapped.madvise(_MADV_POPULATE_READ, begin, end - begin)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # As an old system says.
-            what = "it can't be read to its end any more"
-            raise OSError(errno.EIO, f"{what}: {error.strerror}", file.path) from error
-
-
 def _chunks(name: str, file: _File, stored: NDArray[np.uint8], tf_name: str, max_bytes: int) -> Iterator[Chunk]:
-    from tensorbundle.formats import pieces
+    from tensorbundle.formats import mapping, pieces
 
     tensor = file.header.tensors[name]
     element_bytes = BY_NAME[tensor.dtype].bits // 8
@@ -256,6 +239,6 @@ def _chunks(name: str, file: _File, stored: NDArray[np.uint8], tf_name: str, max
     for box in pieces.boxes(tensor.shape, max_bytes, element_bytes):
         shape = pieces.extent(box)
         end = begin + math.prod(shape) * element_bytes
-        _populate(file, tensor.begin + begin, tensor.begin + end)
+        mapping.populate(file.mapped, tensor.begin + begin, tensor.begin + end, file.path)
         yield box, pieces.shaped(pieces.elements(stored[begin:end], tf_name), name, shape, file.path)
         begin = end
