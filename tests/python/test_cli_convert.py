@@ -128,7 +128,11 @@ def test_rules_come_from_a_file_and_then_from_the_options(folder):
         ("[[cast]]\ndtype = 5", "rules.toml: [[cast]] number 1: expected text as dtype, found 5"),
         (
             '[[transpose]]\npattern = "a"\naxes = 1',
-            "rules.toml: [[transpose]] number 1: expected a list as axes, found 1",
+            "rules.toml: [[transpose]] number 1: expected a list of integers as axes, found 1",
+        ),
+        (
+            '[[transpose]]\npattern = "a"\naxes = ["1", 0]',
+            "rules.toml: [[transpose]] number 1: expected a list of integers as axes, found ['1', 0]",
         ),
     ],
 )
@@ -195,6 +199,17 @@ def test_workers_are_processes(folder):
     )
     assert cli.invoke("convert", "ckpt", "serial", "--max-shard-size", "20B").code == 0
     assert (folder / "out.index").read_bytes() == (folder / "serial.index").read_bytes()
+
+
+def test_dry_run_asks_no_cluster(folder):
+    outcome = cli.invoke("convert", "ckpt", "out", "--dask", "tcp://127.0.0.1:1", "--dry-run")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_of_rules_with_the_same_pattern_the_first_counts(folder):
+    rules = ["--cast", "kernel=float16", "--cast", "kernel=bfloat16", "--json", "--dry-run"]
+    made = json.loads(cli.invoke("convert", "ckpt", "out", *rules).out)
+    assert {each["dtype"] for each in made["tensors"] if "kernel" in each["name"]} == {"float16"}
 
 
 def test_workers_of_a_cluster_are_reached_by_its_address(folder):

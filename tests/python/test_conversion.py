@@ -343,6 +343,16 @@ def test_data_files_stay_as_they_are_where_only_names_change(out):
         assert not os.path.samefile(out / f"a{name}", out / f"b{name}")
 
 
+@pytest.mark.parametrize("left_out", ["big", "^layer"])
+def test_what_a_link_had_left_out_does_not_come_along_any_further(prefix, out, left_out):
+    tb.convert(prefix, out / "less", exclude=left_out, link=True)
+    tb.convert(out / "less", out / "copy")
+    with tb.open(out / "copy") as made:
+        assert made.verify()
+        stored = sum(-(-entry.nbytes // 64) * 64 for entry in made.entries())
+    assert os.path.getsize(out / "copy.data-00000-of-00001") == stored
+
+
 # Object graphs.
 
 

@@ -399,3 +399,31 @@ def test_quantized_tensors_are_not_integers_here(plan, write_bundle):
         plan(source=bundle.prefix, cast={"q": "int16"})
     with pytest.raises(ValueError, match=r"safetensors can't hold 1 of the tensors: 'q' \(qint8\)"):
         plan("o.safetensors", source=bundle.prefix)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "message"),
+    [
+        ("alignment", 0, ValueError, "alignment must be at least 1, not 0"),
+        ("alignment", 3, ValueError, "alignment is a power of two from 1 to 1048576, not 3"),
+        ("alignment", 1 << 21, ValueError, "alignment is a power of two from 1 to 1048576, not 2097152"),
+        ("alignment", "64", TypeError, "alignment must be an integer, not '64'"),
+        ("alignment", None, TypeError, "alignment must be an integer, not None"),
+        ("executor", 3, TypeError, "executor must be a concurrent.futures.Executor, not 3"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_argument_that_no_conversion_can_have(tmp_path, argument, value, error, message, dry_run):
+    tb.save(tmp_path / "a", {"x": np.zeros(2)}, durable=False)
+    with pytest.raises(error) as caught:
+        tb.convert(tmp_path / "a", tmp_path / "b", dry_run=dry_run, **{argument: value})
+    assert str(caught.value) == message
+
+
+def test_names_that_numpy_takes_for_one_are_refused_for_npz(tmp_path):
+    tb.save(tmp_path / "a", {"x": np.zeros(2), "x.npy": np.ones(2), "y.npy": np.ones(2)}, durable=False)
+    with pytest.raises(ValueError, match=r"^npz can't hold tensors of these names: 'x\.npy' \(of 'x\.npy'\); rename"):
+        tb.convert(tmp_path / "a", tmp_path / "b.npz")
+    tb.convert(tmp_path / "a", tmp_path / "b.npz", rename=[("^x$", "z")])
+    with np.load(tmp_path / "b.npz") as arrays:
+        assert [float(arrays[name][0]) for name in ("z", "x.npy", "y.npy")] == [0, 1, 1]

@@ -153,11 +153,14 @@ def command(  # noqa: PLR0917 - an argument for each option
     choice = {key: options.pop(key) or None for key in ("include", "exclude")}
     arguments: dict[str, Any] = {**choice, **rules, **options, "max_shard_bytes": max_shard_size}
     made: tensorbundle.ConversionReport | tensorbundle.ConversionPlan
-    with _executor(workers, dask) as executor, _without_warnings():
+    if workers is not None and dask is not None:
+        raise click.UsageError("--workers and --dask exclude each other")
+    with _without_warnings():
         if dry_run:
             made = tensorbundle.convert(src, dst, dry_run=True, **arguments)
         else:
-            made = tensorbundle.convert(src, dst, executor=executor, progress=True, **arguments)
+            with _executor(workers, dask) as executor:
+                made = tensorbundle.convert(src, dst, executor=executor, progress=True, **arguments)
     if as_json:
         output.print_json(_described(made))
     else:
@@ -167,8 +170,6 @@ def command(  # noqa: PLR0917 - an argument for each option
 @contextlib.contextmanager
 def _executor(workers: int | None, dask: str | None) -> Iterator[Executor | None]:
     """What runs the tasks, for as long as the context lasts."""
-    if workers is not None and dask is not None:
-        raise click.UsageError("--workers and --dask exclude each other")
     if workers is not None:
         import concurrent.futures
         import multiprocessing

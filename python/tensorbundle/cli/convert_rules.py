@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _ARROW = "=>"
 _AXES = re.compile(r"\d+(,\d+)*")
@@ -56,17 +56,25 @@ def gather(
     return {
         "rename": [(rule["from"], rule["to"]) for rule in rules["rename"]] or None,
         "cast": _as_cast(rules["cast"]),
-        "transpose": {rule["pattern"]: rule.get("axes") for rule in rules["transpose"]} or None,
+        "transpose": _first_of_each((rule["pattern"], rule.get("axes")) for rule in rules["transpose"]) or None,
     }
 
 
 def _as_cast(rules: list[dict[str, Any]]) -> Any:
     for_all = [rule["dtype"] for rule in rules if "pattern" not in rule]
     if not for_all:
-        return {rule["pattern"]: rule["dtype"] for rule in rules} or None
+        return _first_of_each((rule["pattern"], rule["dtype"]) for rule in rules) or None
     if len(rules) > 1:
         raise click.UsageError("a cast of all tensors excludes others: give a pattern with each, such as .=bfloat16")
     return for_all[0]
+
+
+def _first_of_each(rules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """As a dict, in which of rules with the same pattern the first one counts, as it does of rules with others."""
+    found: dict[str, Any] = {}
+    for pattern, value in rules:
+        found.setdefault(pattern, value)
+    return found
 
 
 def _parse_rename(text: str) -> dict[str, Any]:
@@ -111,9 +119,15 @@ def _check(path: str, kind: str, rules: Any) -> None:
             wanted = " and ".join(sorted(needed)) + "".join(f", perhaps {key}" for key in sorted(possible))
             raise click.UsageError(f"{path}: [[{kind}]] number {number}: expected {wanted}, found {', '.join(rule)}")
         for key, value in rule.items():
-            expected, what = (list, "a list") if key == "axes" else (str, "text")
-            if not isinstance(value, expected):
+            is_right, what = (
+                (_are_axes(value), "a list of integers") if key == "axes" else (isinstance(value, str), "text")
+            )
+            if not is_right:
                 raise click.UsageError(f"{path}: [[{kind}]] number {number}: expected {what} as {key}, found {value!r}")
+
+
+def _are_axes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(axis) is int for axis in value)
 
 
 def _loads() -> Callable[[str], dict[str, Any]]:

@@ -131,7 +131,7 @@ def convert(
         names: For object-based checkpoints: call tensors by their ``"path"`` or ``"full_name"``, as
             :meth:`Checkpoint.named` does. The object graph is then left out.
         shards: Number of files; about as large as each other.
-        max_shard_bytes: Most bytes of a file; a tensor that is larger is alone in one.
+        max_shard_bytes: Most bytes of the tensors in a file; one that is larger is alone.
         alignment: Of the tensors in a checkpoint, as for :func:`save`.
         metadata: Text for the ``__metadata__`` of safetensors, besides what the source has there.
         skip_unsupported: Leave out what the target can't hold, strings in safetensors for instance.
@@ -168,6 +168,9 @@ def convert(
     target = targets.resolve(dst, to, shards, max_shard_bytes)
     if metadata is not None and target.kind != "safetensors":
         raise ValueError(f"metadata is for safetensors, and {target.path!r} is to be of the kind {target.kind}")
+    alignment = targets.check_alignment(alignment)
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
     count = _thread_count(threads, executor)
     with formats.open_source(src, verify=verify, threads=threads, names=names) as source:
         plan = planning.make_plan(

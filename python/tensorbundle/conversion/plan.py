@@ -220,6 +220,8 @@ def _check_names(tensors: list[PlannedTensor], target: Target) -> None:
             raise ValueError(f"{sources[tensor.name]!r} and {tensor.source!r} would both be called {tensor.name!r}")
         sources[tensor.name] = tensor.source
     wrong = [tensor for tensor in tensors if not _is_name(tensor.name, target.kind)]
+    if target.kind == "npz":  # NumPy takes the name of a member, a.npy, for a second one of its array.
+        wrong += [tensor for tensor in tensors if tensor.name.endswith(".npy") and tensor.name[:-4] in sources]
     if wrong:
         listed = _listed([f"{tensor.name!r} (of {tensor.source!r})" for tensor in wrong])
         raise ValueError(f"{target.kind} can't hold tensors of these names: {listed}; rename them")
@@ -244,7 +246,8 @@ def _placed(tensors: list[PlannedTensor], target: Target) -> tuple[list[PlannedT
         notes = [f"larger than max_shard_bytes and alone in a file: {_listed(large)}"] if large else []
     else:
         places, notes = sharding.balanced(sizes, target.shards or 1), []
-    return [dataclasses.replace(tensor, file=place) for tensor, place in zip(tensors, places, strict=True)], notes
+    numbered = zip(tensors, places, strict=True)  # Most are in the first, and of many tensors it takes long.
+    return [dataclasses.replace(tensor, file=place) if place else tensor for tensor, place in numbered], notes
 
 
 def _change(before: str, after: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tensorbundle import _core, dtypes, paths
 from tensorbundle.checkpoint import Checkpoint
 from tensorbundle.conversion import damage
+from tensorbundle.formats.checkpoint import CheckpointSource
 
 if TYPE_CHECKING:
     from tensorbundle.conversion.plan import ConversionPlan
@@ -33,14 +34,30 @@ def why_not(plan: ConversionPlan, source: Source, target: Target, *, has_keys: b
 
 def is_worthwhile(plan: ConversionPlan, source: Source, alignment: int) -> bool:
     """True if the data files hold nothing but what the target gets, as it would be written anew."""
-    return not plan.left_out and all(
-        raw is not None and raw.offset % alignment == 0
-        for raw in (source.raw(tensor.source) for tensor in plan.tensors if _lies_plainly(tensor.dtype))
-    )
+    if plan.left_out or not isinstance(source, CheckpointSource):
+        return False
+    ordered = (tensor.source for tensor in plan.tensors if _has_byte_order(tensor.dtype))
+    return _is_close(source.checkpoint, alignment) and all(source.raw(name) is not None for name in ordered)
 
 
-def _lies_plainly(dtype: str) -> bool:
-    return dtypes.kind(dtype) in ("float", "complex") or dtype in ("int16", "int32", "int64")
+def _is_close(checkpoint: Checkpoint, alignment: int) -> bool:
+    """True if tensors are whole and aligned, and follow one another: what was dropped once may lie between them."""
+    ends = [0] * checkpoint.num_shards
+    for entry in sorted(checkpoint.entries(), key=lambda entry: (entry.shard or 0, entry.offset or 0)):
+        if entry.shard is None or entry.offset is None:
+            return False
+        if entry.offset % alignment or entry.offset - ends[entry.shard] >= alignment:
+            return False
+        ends[entry.shard] = entry.offset + entry.nbytes
+    try:
+        sizes = [os.path.getsize(f"{checkpoint.path}.data-{n:05d}-of-{len(ends):05d}") for n in range(len(ends))]
+    except FileNotFoundError:
+        return False
+    return all(size - end < alignment for size, end in zip(sizes, ends, strict=True))
+
+
+def _has_byte_order(dtype: str) -> bool:
+    return dtype not in ("string", "variant") and dtypes.numpy_dtype(dtype).itemsize > 1
 
 
 def relink(

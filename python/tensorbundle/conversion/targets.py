@@ -36,6 +36,7 @@ _FOREIGN = (
 # Of the shards in a directory, unless the caller says otherwise: what Hugging Face's tools make them.
 _DEFAULT_SHARD_BYTES = 5 * 10**9
 _DEFAULT_STEM = "model"
+_MAX_ALIGNMENT = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,21 @@ def resolve(dst: str | os.PathLike[str], to: str | None, shards: int | None, max
     if kind == "npz" and counts != (None, None):
         raise ValueError("an .npz is one file: shards and max_shard_bytes are for checkpoints and safetensors")
     return Target(kind, files.absolute(given), *counts)
+
+
+def check_alignment(alignment: Any) -> int:
+    """The alignment of tensors in a checkpoint.
+
+    Raises:
+        TypeError: It is no integer.
+        ValueError: It is none that checkpoints are written with.
+    """
+    number = _positive("alignment", alignment)
+    if number is None:
+        raise TypeError("alignment must be an integer, not None")
+    if number & (number - 1) or number > _MAX_ALIGNMENT:
+        raise ValueError(f"alignment is a power of two from 1 to {_MAX_ALIGNMENT}, not {number}")
+    return number
 
 
 def _kind(given: str, to: str | None) -> Kind:
