@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "writer": {"_core", "callers", "checkpoint", "dtypes", "inputs", "numpy", "opening", "paths", "progress"},
     "objects": {"_core", "numpy", "writer"},
     "renaming": {"selection"},
+    "rounding": {"numpy"},
     "edits": {"_core", "callers", "paths", "renaming", "selection"},
     "formats": {
         "checkpoint",
@@ -79,6 +80,7 @@ ALLOWED: dict[str, set[str]] = {
         "paths",
         "progress",
         "renaming",
+        "rounding",
         "selection",
         "writer",
     },
@@ -91,6 +93,7 @@ ALLOWED: dict[str, set[str]] = {
         "numpy",
         "opening",
         "progress",
+        "rounding",
         "selection",
         "verification",
         "writer",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorbundle import dtypes
+from tensorbundle import dtypes, rounding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class Cast:
         if self._through_double:
             elements = _as_double(elements)
         if self._rounds_to_odd:
-            elements = _rounded_to_odd(elements)
+            elements = rounding.to_odd(elements)
         np.copyto(out, elements, casting="unsafe")
 
     def _check_range(self, elements: NDArray[Any]) -> None:
@@ -87,17 +87,3 @@ def _as_double(elements: NDArray[Any]) -> NDArray[np.float64]:
         sticky = np.where(elements & lost, lost + elements.dtype.type(1), elements.dtype.type(0))
         elements = np.where(is_large, (elements & ~lost) | sticky, elements)
     return elements.astype(np.float64)
-
-
-def _rounded_to_odd(elements: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Float32 such that rounding them to a type of fewer bits gives what rounding the float64 at once would.
-
-    What float32 can't hold is cut off rather than rounded, and the last bit set: it is then on the right side of every
-    boundary between narrower numbers.
-    """
-    rounded = elements.astype(np.float32)
-    back = rounded.astype(np.float64)
-    bits = rounded.view(np.uint32)
-    bits -= np.abs(back) > np.abs(elements)
-    bits |= (back != elements) & ~np.isnan(elements)
-    return rounded

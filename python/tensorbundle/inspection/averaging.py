@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorbundle import files, selection
+from tensorbundle import files, rounding, selection
 from tensorbundle.checkpoint import Checkpoint
 from tensorbundle.inspection import copying, index_facts, pieces
 from tensorbundle.inspection.object_graphs import GRAPH_KEY, without
@@ -268,12 +268,7 @@ def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     with np.errstate(all="ignore"):  # What is too large becomes infinite, or NaN where a type has no infinities.
         if dtype.kind in "fc" and dtype.isbuiltin == 1:
             return values.astype(dtype)
-        nearest = values.astype(np.float32)
-        bits = nearest.view(np.uint32)
-        exact = nearest.astype(values.dtype)
-        bits -= np.abs(exact) > np.abs(values)  # Towards zero.
-        bits |= (exact != values) & ~np.isnan(values)
-        return nearest.astype(dtype)
+        return rounding.to_odd(values).astype(dtype)
 
 
 AverageReport.__module__ = "tensorbundle"  # Where users find it, and where pickles look.
