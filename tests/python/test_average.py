@@ -76,6 +76,20 @@ def test_infinities_and_nan_stay_what_they_are(average):
     np.testing.assert_array_equal(mean, [np.inf, np.nan, np.nan, 2.0])
 
 
+@pytest.mark.parametrize("weights", [None, [1, 3], [2, 0]])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ml_dtypes.bfloat16, "c8", "c16"])
+def test_the_mean_of_equal_numbers_keeps_signs_of_zero_and_infinities(average, dtype, weights):
+    numbers = np.array([-0.0, 0.0, np.inf, -np.inf, 2.0, -0.0]).astype(np.empty(0, dtype).real.dtype)
+    array = numbers.view(dtype)  # As complex numbers: (-0, 0), (inf, -inf) and (2, -0).
+    assert_same_bits(average([array, array], weights=weights), array, dtype)
+
+
+def test_parts_of_complex_numbers_are_averaged_on_their_own(average):
+    arrays = [np.array(number, np.complex64) for number in (complex(np.inf, 2), complex(1, 4))]
+    assert average(arrays).item() == complex(np.inf, 3)
+    assert average(arrays, weights=[1, 3]).item() == complex(np.inf, 3.5)
+
+
 def test_scalars_empty_tensors_and_slices(tmp_path, average):
     assert_same_bits(average([np.float32(1), np.float32(2)]), np.array(1.5, np.float32), "scalar")
     assert_same_bits(average([np.zeros((0, 3))] * 2), np.zeros((0, 3)), "empty")

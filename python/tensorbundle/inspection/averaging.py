@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tensorbundle.selection import Patterns
 
 # Sums are of a type with digits to spare, so that the mean is rounded once, when it becomes the tensor's type.
-_SUM_TYPES: dict[str, Any] = {"float64": np.longdouble, "complex64": np.complex128, "complex128": np.clongdouble}
+_SUM_TYPES: dict[str, Any] = {"float64": np.longdouble, "complex128": np.longdouble}
 _EXACT = Tolerance(0.0, 0.0)
 # Elements: their sums, and what is computed of them, stay in a cache.
 _BLOCK_SIZE = 32 << 10
@@ -194,18 +194,20 @@ class _Average:
 
     def _mean(self, entry: _core.Entry, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
         mean = np.empty(arrays[0].shape, entry.dtype)
-        flat, *sources = (array.reshape(-1) for array in (mean, *arrays))
+        flat, *sources = map(_parts, (mean, *arrays))
         sum_type = _SUM_TYPES.get(entry.tf_dtype, np.float64)
         for begin in range(0, flat.size, _BLOCK_SIZE):
             block = slice(begin, begin + _BLOCK_SIZE)
-            flat[block] = self._mean_of_block([source[block] for source in sources], sum_type, entry.dtype)
+            flat[block] = self._mean_of_block([source[block] for source in sources], sum_type, flat.dtype)
         return mean
 
     def _mean_of_block(self, arrays: Sequence[NDArray[Any]], sum_type: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         with np.errstate(all="ignore"):  # Infinities and NaN are what they are.
-            sums: Any = np.zeros(arrays[0].shape, sum_type)
-            for array, (_, weight) in zip(arrays, self._weighted, strict=True):
-                sums += array if weight == 1 and array.dtype.isbuiltin == 1 else array.astype(sum_type) * weight
+            weights = (weight for _, weight in self._weighted)
+            terms = (_term(array, weight, sum_type) for array, weight in zip(arrays, weights, strict=True))
+            sums = next(terms)  # Rather than zeros: with 0.0 added, -0.0 would lose its sign.
+            for term in terms:
+                sums += term
             return rounded(np.divide(sums, self._total, out=sums), dtype)
 
     def _compare(self, entry: _core.Entry) -> None:
@@ -228,6 +230,17 @@ class _Average:
 
 def _has_mean(entry: _core.Entry) -> bool:
     return entry.tf_dtype.startswith(("float", "bfloat", "complex"))
+
+
+def _term(array: NDArray[Any], weight: float, sum_type: Any) -> NDArray[Any]:
+    wide = array.astype(sum_type)
+    return wide if weight == 1 else np.multiply(wide, weight, out=wide)
+
+
+def _parts(array: NDArray[Any]) -> NDArray[Any]:
+    """The elements in a row; of complex ones both parts, whose means are apart: inf times a complex 1 has a NaN."""
+    flat = array.reshape(-1)
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
 
 
 def _selected(checkpoint: Checkpoint, include: Patterns | None, exclude: Patterns | None) -> list[_core.Entry]:
