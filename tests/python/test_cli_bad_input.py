@@ -17,7 +17,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from support import cli, disks, paths, processes
+from support import cli, disks, paths, processes, v1_writer
 from support.bundle_writer import Mutations, write_bundle
 
 from tensorbundle.cli import app
@@ -233,6 +233,16 @@ def test_lost_data(tmp_path, name, make):
     else:
         assert len(outcome.err.splitlines()) == 1
         assert (outcome.out == "") == (name not in TELLING | {"inspect-checkpoint"})
+
+
+@pytest.mark.parametrize("name", ["average", "convert", "diff", "stats"])
+def test_what_needs_all_tensors_refuses_shards_that_are_not_all_there(tmp_path, name):
+    """Of a missing shard of the V1 format not even the names are known."""
+    inside = directory(tmp_path)
+    for shard, tensor in ((0, b"v"), (2, b"w")):
+        v1_writer.write(inside / f"m-0000{shard}-of-00003", [v1_writer.Row(tensor, np.ones(8))])
+    outcome = call(name, inside / "m-?????-of-00003", tmp_path)
+    assert_one_line(outcome, 3, f"{inside / 'm-00001-of-00003'}: ", "can't be listed", os.strerror(errno.ENOENT))
 
 
 @pytest.mark.parametrize(

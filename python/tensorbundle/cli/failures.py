@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 
 from tensorbundle import errors
@@ -20,6 +21,9 @@ DAMAGED = 3
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h.
 INTERRUPTED = 130  # As shells say it: 128 and the number of the signal, here SIGINT's,
 NO_READER = 141  # and here SIGPIPE's.
+
+# How names of data files end, of either format.
+_DATA_FILE = re.compile(r"-[0-9]{5,}-of-[0-9]{5,}\Z")
 
 
 def end(
@@ -77,7 +81,7 @@ def _outcome(error: BaseException) -> tuple[int, str]:
 def _is_lost_data(error: BaseException) -> bool:
     """True where a data file of a checkpoint is missing: its index is there, so the path was not wrong."""
     says_so = isinstance(error, FileNotFoundError) and (error.strerror or "").endswith(os.strerror(errno.ENOENT))
-    return says_so and ".data-" in os.path.basename(_path(error) or "")
+    return says_so and _DATA_FILE.search(_path(error) or "") is not None
 
 
 def _internal_text(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,12 +17,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from tensorbundle import _core
     from tensorbundle.formats.source import Chunk
 
     Naming = Literal["key", "path", "full_name"]
 
 # Of these, not every bit of a byte counts: readers settle the others.
 _LOOSE = frozenset({"bool", "int4", "uint4", "int2", "uint2", "float4_e2m1fn"})
+
+
+def all_entries(checkpoint: Checkpoint) -> list[_core.Entry]:
+    """All entries of a checkpoint; ``DataLossError`` if there is a record that can't be understood."""
+    entries = checkpoint.entries()
+    if len(entries) < len(checkpoint):
+        understood = {entry.name for entry in entries}
+        checkpoint.entry(next(name for name in checkpoint if name not in understood))  # Which raises.
+    return entries
+
+
+def check_shards(checkpoint: Checkpoint) -> None:
+    """Raises ``FileNotFoundError`` if there may be tensors of which nothing is known, in a missing shard of V1."""
+    for path in checkpoint.missing_shards[:1]:
+        reason = f"what this shard alone holds can't be listed: {os.strerror(errno.ENOENT)}"
+        raise FileNotFoundError(errno.ENOENT, reason, path)
 
 
 class CheckpointSource:
@@ -52,13 +70,8 @@ class CheckpointSource:
             DataLossError: A record of the index can't be understood, so that the list would not be whole.
             FileNotFoundError: Nor would it for want of a shard, of the V1 format.
         """
-        missing = self._checkpoint.missing_shards
-        if missing:
-            raise FileNotFoundError(errno.ENOENT, "what a missing shard alone holds can't be listed", missing[0])
-        entries = self._checkpoint.entries()
-        if len(entries) < len(self._checkpoint):
-            listed = {entry.name for entry in entries}
-            self._checkpoint.entry(next(name for name in self._checkpoint if name not in listed))  # Which raises.
+        check_shards(self._checkpoint)
+        entries = all_entries(self._checkpoint)
         return [TensorSpec(entry.name, entry.tf_dtype, entry.shape, entry.nbytes) for entry in entries]
 
     def chunks(self, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Chunk]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tensorbundle import files, rounding, selection
 from tensorbundle.checkpoint import Checkpoint
+from tensorbundle.formats.checkpoint import check_shards
 from tensorbundle.inspection import copying, index_facts, pieces
 from tensorbundle.inspection.object_graphs import GRAPH_KEY, without
 from tensorbundle.inspection.value_comparison import Tolerance, compare
@@ -96,7 +97,7 @@ def average(
         TypeError: ``paths`` is a single path.
         ValueError: No checkpoint, or no tensor; names, dtypes or shapes that differ, which the message lists; wrong
             weights; ``dst`` is one of the checkpoints. Nothing has been written then.
-        FileNotFoundError: A checkpoint or a data file is missing.
+        FileNotFoundError: A checkpoint or a data file is missing, or a shard of the V1 format.
         DataLossError: A tensor is damaged. Nothing is left behind.
 
     Example:
@@ -108,6 +109,7 @@ def average(
     with contextlib.ExitStack() as stack:
         checkpoints = [stack.enter_context(Checkpoint(path)) for path in sources]
         for checkpoint in checkpoints:
+            check_shards(checkpoint)
             if copying.is_same_checkpoint(checkpoint.path, destination):
                 raise ValueError(f"{destination!r} is one of the checkpoints to average: name another")
         report = stack.enter_context(reporting(progress, "Averaging"))

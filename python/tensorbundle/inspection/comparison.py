@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import math
 import reprlib
 from typing import TYPE_CHECKING, Any
 
 from tensorbundle import formats, selection
+from tensorbundle.formats.checkpoint import all_entries, check_shards
 from tensorbundle.inspection import index_facts, pieces
 from tensorbundle.inspection.crew import Crew, batches
 from tensorbundle.progress import reporting
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from tensorbundle.checkpoint import Checkpoint
     from tensorbundle.formats import Source
     from tensorbundle.inspection.crew import Tick
     from tensorbundle.inspection.value_comparison import Tally, Tolerance
@@ -219,7 +218,7 @@ class _Comparison:
             self._pairs = index_facts.paired(*(_selected(self._listed(each), include, exclude) for each in (a, b)))
 
     def _listed(self, source: Any) -> list[Any]:
-        return _entries(source.checkpoint) if self._has_entries else source.tensors()
+        return all_entries(source.checkpoint) if self._has_entries else source.tensors()
 
     def run(self, threads: int | None, report: ProgressFunction | None, rtol: float, atol: float) -> Difference:
         pairs = self._pairs
@@ -293,20 +292,8 @@ def _selected(listed: list[Any], include: Patterns | None, exclude: Patterns | N
 
 
 def _check_shards(source: Any) -> None:
-    """Raises an error if there may be tensors that can't be listed."""
-    missing = source.checkpoint.missing_shards if source.kind == "checkpoint" else ()
-    if missing:
-        reason = "what a missing shard alone holds can't be listed, and so not compared"
-        raise FileNotFoundError(errno.ENOENT, reason, missing[0])
-
-
-def _entries(checkpoint: Checkpoint) -> list[Any]:
-    """All entries; an error if there is one that can't be understood."""
-    entries = checkpoint.entries()
-    if len(entries) < len(checkpoint):
-        listed = {entry.name for entry in entries}
-        checkpoint.entry(next(name for name in checkpoint if name not in listed))  # Which raises.
-    return entries
+    if source.kind == "checkpoint":
+        check_shards(source.checkpoint)
 
 
 def _undecided(a: Any, b: Any, include: Patterns | None, exclude: Patterns | None) -> index_facts.Pairs:
