@@ -142,12 +142,26 @@ def test_reader_that_stops_early(prefix):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_output_that_cannot_be_written(prefix, options):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ls", []),
+        ("ls", ["--json"]),
+        ("cat", ["dense/bias", "--format", "npy"]),
+        ("cat", ["dense/bias", "--format=raw"]),
+    ],
+)
+def test_output_that_cannot_be_written(prefix, name, options):
     with open("/dev/full", "w", encoding="utf-8") as full:
-        command = [*COMMAND, "ls", str(prefix), *options]
+        command = [*COMMAND, name, str(prefix), *options]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, f"tensorbundle: standard output: {os.strerror(errno.ENOSPC)}\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "npy", "raw"])
+def test_without_stdout_nothing_is_written(prefix, form):
+    result = run("cat", prefix, "dense/bias", "--format", form, preexec_fn=lambda: os.close(1))
+    assert result == (0, "", "")
 
 
 @pytest.mark.parametrize("options", [[], ["--sort", "name"]], ids=["plain", "click"])

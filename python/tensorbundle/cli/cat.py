@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -65,7 +65,7 @@ def command(  # noqa: PLR0917 - an argument for each option
     The formats npy and raw go to files and pipes, not to a terminal. A string can be printed raw if it is a single one.
     """
     form = "json" if as_json else form
-    if form in ("npy", "raw") and sys.stdout.isatty():
+    if form in _WRITERS and output.is_terminal():
         raise click.UsageError(f"--format {form} is not for a terminal: send it to a file or a pipe")
     with output.opened(path) as opened:
         checkpoint = opened.named(by)
@@ -77,7 +77,8 @@ def command(  # noqa: PLR0917 - an argument for each option
         elif form == "text":
             _print_text(array, full, precision)
         else:
-            _WRITERS[form](name, dtype, array)
+            with output.binary() as file:
+                _WRITERS[form](file, name, dtype, array)
 
 
 def _parsed(checkpoint: tensorbundle.Checkpoint, text: str) -> tuple[str, str | None]:
@@ -116,31 +117,31 @@ def _described(path: str, name: str, index: str | None, dtype: str, array: NDArr
     }
 
 
-def _write_npy(name: str, dtype: str, array: NDArray[Any]) -> None:
+def _write_npy(file: BinaryIO, name: str, dtype: str, array: NDArray[Any]) -> None:
     import numpy as np
 
     if array.dtype.kind not in "biufc" or array.dtype.isbuiltin != 1:
         raise errors.UnimplementedError(
             f"{name!r} is of {dtype}, which .npy files can't hold: use --format raw or json"
         )
-    np.lib.format.write_array(sys.stdout.buffer, _little_endian(array), allow_pickle=False)
+    np.lib.format.write_array(file, _little_endian(array), allow_pickle=False)
 
 
-def _write_raw(name: str, _dtype: str, array: NDArray[Any]) -> None:
+def _write_raw(file: BinaryIO, name: str, _dtype: str, array: NDArray[Any]) -> None:
     if array.dtype == object:
         if array.size != 1:
             message = f"{name!r} has {array.size} strings, which raw bytes could not tell apart: use --format json"
             raise errors.UnimplementedError(message)
-        sys.stdout.buffer.write(array.item())
+        file.write(array.item())
         return
     flat = _little_endian(array).reshape(-1)
     step = max(_BLOCK // array.dtype.itemsize, 1)
     for start in range(0, flat.size, step):
-        sys.stdout.buffer.write(flat[start : start + step].tobytes())
+        file.write(flat[start : start + step].tobytes())
 
 
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"), copy=False) if array.dtype.isbuiltin == 1 else array
 
 
-_WRITERS: dict[str, Callable[[str, str, NDArray[Any]], None]] = {"npy": _write_npy, "raw": _write_raw}
+_WRITERS: dict[str, Callable[[BinaryIO, str, str, NDArray[Any]], None]] = {"npy": _write_npy, "raw": _write_raw}

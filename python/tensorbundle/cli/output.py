@@ -13,7 +13,7 @@ import tensorbundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeVar
+    from typing import BinaryIO, TypeVar
 
     import click
 
@@ -145,6 +145,13 @@ def write(text: str, *, err: bool = False) -> None:
 
 
 @contextlib.contextmanager
+def binary() -> Iterator[BinaryIO]:
+    """Where bytes are written to stdout; nowhere, where it was closed before the program began."""
+    with writing(), contextlib.ExitStack() as stack:
+        yield sys.stdout.buffer if sys.stdout is not None else stack.enter_context(open(os.devnull, "wb"))
+
+
+@contextlib.contextmanager
 def writing() -> Iterator[None]:
     """What the system says in this block is about the output, and has :data:`STDOUT` for a path."""
     try:
@@ -177,6 +184,11 @@ def _json_properties(document: dict[str, Any]) -> Iterator[str]:
             yield f" {encode(key)}: {encode(value)}"
 
 
+def is_terminal() -> bool:
+    """Whether stdout is one."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
     """A table: with lines and colours on a terminal that has ``rich``, else aligned text.
 
@@ -184,7 +196,7 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
         columns: Title and alignment (``"left"`` or ``"right"``) of each.
         rows: Cells, already printable.
     """
-    if sys.stdout is not None and sys.stdout.isatty():
+    if is_terminal():
         with contextlib.suppress(ImportError):
             _print_rich_table(columns, rows)
             return
