@@ -142,6 +142,12 @@ def test_merge_of_all_files_that_a_pattern_finds(parts, tmp_path):
     assert [names(part) for part in parts] == [["w0"], ["w1"]]
 
 
+def test_merge_replaces_when_it_is_told_to(parts, tmp_path):
+    assert invoke("merge", *parts, "--force").code == 0
+    assert names(parts[1]) == ["w0"]
+    assert not list(tmp_path.glob("part-0*"))
+
+
 def test_merge_refuses(parts, tmp_path):
     twin = write_bundle(tmp_path / "twin", {"w0": np.zeros(8)}).prefix
     before = files(tmp_path)
@@ -150,6 +156,7 @@ def test_merge_refuses(parts, tmp_path):
         ([*parts, parts[0]], str(parts[0])),
         ([parts[0], tmp_path / "nothing", tmp_path / "new"], f"{tmp_path / 'nothing'}: no checkpoint here"),
         ([parts[0]], "Missing argument"),
+        (parts, f"there is a checkpoint at '{parts[1]}': give --force to replace it"),  # DST was forgotten.
     ):
         result = invoke("merge", *arguments)
         assert (result.code, result.out) == (2, ""), arguments

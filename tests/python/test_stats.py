@@ -146,6 +146,23 @@ def test_squares_beyond_double_precision(tmp_path, power):
         )
 
 
+@pytest.mark.parametrize("value", [0.1, -7.3e11, 3.86829914e137, 1e-310, np.finfo(np.float64).max])
+def test_what_is_constant_has_no_spread(tmp_path, value):
+    found = stats_of(tmp_path, np.full(5001, value))
+    assert (found.min, found.max, found.mean, found.std) == (value, value, value, 0.0)
+
+
+def test_figures_lie_where_they_must(tmp_path):
+    """Rounding could make a mean or a spread larger than any element, or infinite."""
+    most = np.finfo(np.float64).max
+    found = stats_of(tmp_path, np.where(np.arange(3432) % 2, most, -most))
+    assert (found.mean, found.std) == (0.0, most)
+    odd = stats_of(tmp_path, np.array([2**63 - 1, 2**63 - 3], np.int64))
+    assert (type(odd.mean), odd.mean) == (float, 2.0**63)
+    exact = stats_of(tmp_path, np.array([2**53 - 1, 2**53 - 3], np.int64))
+    assert (exact.mean, exact.std) == (2.0**53 - 2, 1.0)
+
+
 def test_a_norm_that_is_no_double_is_infinite(tmp_path):
     most = np.finfo(np.float64).max
     found = stats_of(tmp_path, np.array([most, most, most]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 import tensorbundle
@@ -45,7 +43,7 @@ def _parse_weights(_ctx: click.Context, _parameter: click.Parameter, value: str 
 @click.option("--include", multiple=True, metavar="REGEX", help="Only names in which it is found.")
 @click.option("--exclude", multiple=True, metavar="REGEX", help="No names in which it is found.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Number of data files.")
-@click.option("--force", is_flag=True, help="Replace a checkpoint at DST.")
+@output.force_option
 @output.threads_option
 @output.json_option
 def command(  # noqa: PLR0917 - an argument for each option
@@ -64,8 +62,7 @@ def command(  # noqa: PLR0917 - an argument for each option
     Floating-point and complex tensors are averaged. Integers, bools and strings are those of the last SRC; if they are
     not the same in all, that is said.
     """
-    if not force and os.path.exists(f"{dst}.index"):  # Or a forgotten DST would cost the last SRC.
-        raise click.UsageError(f"there is a checkpoint at {dst!r}: give --force to replace it")
+    output.check_free(dst, force)
     with output.quietly():
         report = tensorbundle.average(
             sources,

@@ -136,8 +136,7 @@ def _write_raw(file: BinaryIO, name: str, _dtype: str, array: NDArray[Any]) -> N
         return
     flat = _little_endian(array).reshape(-1)
     step = max(_BLOCK // array.dtype.itemsize, 1)
-    for start in range(0, flat.size, step):
-        file.write(flat[start : start + step].tobytes())
+    file.writelines(flat[start : start + step].tobytes() for start in range(0, flat.size, step))
 
 
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:

@@ -31,8 +31,9 @@ JSON_SCHEMA = schema.document(
 @completing.path_argument("prefixes", nargs=-1, required=True, metavar="PREFIX...")
 @completing.path_argument("dst")
 @click.option("--keep-sources", is_flag=True, help="Leave the sources; their files are then further names of the new.")
+@output.force_option
 @output.json_option
-def command(prefixes: tuple[str, ...], dst: str, keep_sources: bool, as_json: bool) -> None:
+def command(prefixes: tuple[str, ...], dst: str, keep_sources: bool, force: bool, as_json: bool) -> None:
     """Make the checkpoint DST of the checkpoints PREFIX...: one index over the data files of all.
 
     Data files are linked and not copied, where links can be. Then the sources are removed. Slices of one tensor that
@@ -40,6 +41,7 @@ def command(prefixes: tuple[str, ...], dst: str, keep_sources: bool, as_json: bo
     all as it was. A PREFIX may also be any file of its checkpoint, so that a shell's pattern serves: files of one
     checkpoint stand for it once.
     """
+    output.check_free(dst, force)
     with output.quietly():
         sources = _distinct(prefixes)
         tensorbundle.merge(sources, dst, keep_sources=keep_sources)

@@ -64,6 +64,21 @@ def threads_option(function: _F) -> _F:
     return option(function)
 
 
+def force_option(function: _F) -> _F:
+    """``--force``; see :func:`check_free`."""
+    import click
+
+    return click.option("--force", is_flag=True, help="Replace a checkpoint at DST.")(function)
+
+
+def check_free(dst: str, force: bool) -> None:
+    """Refuses to replace a checkpoint unasked: after several sources, a forgotten DST would cost the last of them."""
+    import click
+
+    if not force and os.path.exists(f"{dst}.index"):
+        raise click.UsageError(f"there is a checkpoint at {dst!r}: give --force to replace it")
+
+
 def parse_size(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
     """Callback of an option: the number of bytes that ``400MB``, ``1.5 GiB`` or ``1000`` means."""
     import click

@@ -150,21 +150,36 @@ class _Work:
 
 
 def _of_numbers(spec: TensorSpec, moments: Moments) -> TensorStats:
-    some = moments.finite > 0
     return TensorStats(
         spec.dtype,
         spec.shape,
         math.prod(spec.shape),
         min=moments.least,
         max=moments.most,
-        mean=moments.unscaled(moments.mean) if some else None,
-        std=moments.unscaled(math.sqrt(moments.spread / moments.finite)) if some else None,
+        mean=_mean(moments),
+        std=_deviation(moments),
         norm=moments.unscaled(math.sqrt(moments.square)),
         nan=moments.nans,
         posinf=moments.above,
         neginf=moments.below,
         zeros=moments.zeros,
     )
+
+
+def _mean(moments: Moments) -> float | None:
+    """Between the extremes, where rounding alone might put it elsewhere."""
+    if moments.least is None or moments.most is None:
+        return None
+    return float(min(max(moments.unscaled(moments.mean), moments.least), moments.most))
+
+
+def _deviation(moments: Moments) -> float | None:
+    """At most half of what lies between the extremes: 0 of what is constant, and never infinite by rounding alone."""
+    least, most = moments.least, moments.most
+    if least is None or most is None:
+        return None
+    limit = (most - least) / 2 if isinstance(most, int) else most / 2 - least / 2
+    return min(moments.unscaled(math.sqrt(moments.spread / moments.finite)), limit)
 
 
 def _of_strings(spec: TensorSpec, array: NDArray[Any]) -> TensorStats:
