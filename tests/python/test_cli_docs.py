@@ -13,7 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 from support import cli, publish
-from support.bundle_writer import write_bundle
+from support.bundle_writer import Mutations, write_bundle
 from support.paths import REPOSITORY
 from support.servable import write_model
 
@@ -107,16 +107,39 @@ def models(folder: Path) -> Path:
     return folder / "models"
 
 
+def changed(folder: Path) -> list[object]:
+    """Two checkpoints that differ in every way."""
+    other = {
+        "dense/kernel": np.full((4, 3), np.nan, np.float32),
+        "parts": np.arange(8, dtype=np.float32),
+        "new": np.ones(1),
+    }
+    return [sound(folder), tb.save(folder / "other", other, durable=False)]
+
+
+def damaged(folder: Path) -> Path:
+    mutate = Mutations(data=lambda _, data: data.__setitem__(3, 1))
+    return write_bundle(folder / "damaged", {"a": np.ones(3), "b": np.ones(3)}, mutate=mutate).prefix
+
+
 # A command's arguments, exit code, and what it is given.
 CASES: list[tuple[str, Callable[[Path], list[object]], int]] = [
+    ("average", lambda folder: [sound(folder), folder / "mean", "--weights", "2"], 0),
     ("cat", lambda folder: [sound(folder), "dense/kernel[0]"], 0),
     ("cat", lambda folder: [sound(folder), "names"], 0),
+    ("convert", lambda folder: [sound(folder), folder / "new"], 0),
+    ("convert", lambda folder: [sound(folder), folder / "new.safetensors", "--exclude", "names", "--dry-run"], 0),
+    ("diff", lambda folder: [sound(folder), sound(folder)], 0),
+    ("diff", changed, 1),
+    ("diff", lambda folder: [*changed(folder), "--values"], 1),
     ("edit", lambda folder: [sound(folder), "--rename", "dense=>d", "--dry-run"], 0),
     ("edit", lambda folder: [sound(folder), "--drop", "dense"], 0),
     ("ls", lambda folder: [sound(folder)], 0),
     ("ls", lambda folder: [incomplete(folder)], 3),
     ("ls", lambda folder: [objects(folder), "--names", "path"], 0),
     ("merge", lambda folder: [sound(folder), folder / "new"], 0),
+    ("salvage", lambda folder: [sound(folder), folder / "new"], 0),
+    ("salvage", lambda folder: [damaged(folder), folder / "new"], 1),
     ("saved-model scan", lambda folder: [model(folder)], 0),
     ("saved-model scan", lambda folder: [model(folder), "--op", "VariableV2", "--op", "NoOp"], 1),
     ("saved-model show", lambda folder: [model(folder)], 0),
@@ -127,11 +150,12 @@ CASES: list[tuple[str, Callable[[Path], list[object]], int]] = [
     ("show", lambda folder: [sound(folder)], 0),
     ("show", lambda folder: [incomplete(folder)], 3),
     ("show", lambda folder: [objects(folder), "--objects"], 0),
+    ("stats", lambda folder: [sound(folder)], 0),
     ("verify", lambda folder: [sound(folder)], 0),
     ("verify", lambda folder: [incomplete(folder)], 3),
 ]
-# Validated by tests of their own: they take long, or TensorFlow, or were given cases there.
-ELSEWHERE = {"average", "convert", "demo", "diff", "salvage", "saved-model run", "stats"}
+# Validated by tests of their own: they take long, or TensorFlow.
+ELSEWHERE = {"demo", "saved-model run"}
 
 
 def test_every_command_with_json_has_a_case():
