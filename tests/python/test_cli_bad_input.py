@@ -318,7 +318,7 @@ def test_plain_list_of_a_process_fails_in_the_same_way(tmp_path):
         assert cli.run("ls", path) == cli.invoke("ls", path)
 
 
-@pytest.mark.parametrize("name", ["edit", "merge"])
+@pytest.mark.parametrize("name", ["average", "convert", "edit", "merge", "salvage"])
 def test_full_disk(tmp_path, name):
     source = write_bundle(directory(tmp_path) / "ckpt", {"v": np.ones(100_000), "w": np.ones(8)}).prefix
     before = snapshot(source.parent)
