@@ -10,13 +10,14 @@ import subprocess
 import sys
 import zlib
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from support import tensorflow_oracle
 
 import tensorbundle as tb
-from tensorbundle.cli import demo_modes, demo_process, demo_writer, output
+from tensorbundle.cli import demo, demo_modes, demo_process, demo_writer, output
 from tensorbundle.cli.app import app
 
 SIZE = 2_000_000
@@ -180,6 +181,7 @@ def test_demo_as_json_without_tensorflow(monkeypatch):
     result = CliRunner().invoke(app, ["demo", "--size", "1MB", "--rounds", "1", "--json", "--threads", "1"])
     assert result.exit_code == 0
     report = json.loads(result.stdout)
+    jsonschema.validate(report, demo.JSON_SCHEMA, jsonschema.Draft202012Validator)
     assert (report["tensors"], report["rounds"], report["threads"]) == (391, 1, 1)
     assert report["nbytes"] == pytest.approx(1_000_000, rel=0.02)
     modes = [row["mode"] for row in report["results"]]
