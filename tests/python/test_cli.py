@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.bundle_writer import write_bundle
-from support.cli import COMMAND, invoke, run, run_after
+from support.cli import COMMAND, invoke, run, run_after, run_on_a_terminal
 
 import tensorbundle as tb
 from tensorbundle.cli import output
@@ -198,6 +199,18 @@ def test_without_arguments_it_shows_the_help():
 def test_without_click_it_says_what_to_install():
     result = run_after("import sys; sys.modules['click'] = None", "verify", "x")
     assert result == (2, "", 'the command line needs click and rich: pip install "tensorbundle[cli]"\n')
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 200])
+@pytest.mark.parametrize("command", ["ls", "show", "stats"])
+def test_no_terminal_is_so_narrow_that_numbers_are_cut(tmp_path, command, columns):
+    numbers = np.array([-0.00012345, 31.0955, 1234.5], np.float32)
+    prefix = write_bundle(tmp_path / "ckpt", {f"layer_1/output/{'dense/' * 5}bias_{i}": numbers for i in "ab"}).prefix
+    _, *rows, _ = run(command, prefix).out.splitlines()
+    code, written = run_on_a_terminal(command, prefix, COLUMNS=str(columns))
+    assert code == 0
+    wanted = {cell for row in rows for cell in row.split() if cell[-1].isdigit() and "/" not in cell}
+    assert wanted <= set(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written).split())
 
 
 def test_without_rich_a_terminal_gets_plain_text(prefix):

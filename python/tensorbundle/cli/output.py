@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 STDOUT = "standard output"
 
+# In tables, columns wider than the one are folded, to no less than the other; there is a gap between columns.
+_MOST_WHOLE = 20
+_LEAST_FOLDED = 16
+_GAP = 3
+
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*\Z", re.IGNORECASE)
@@ -205,33 +210,45 @@ def is_terminal() -> bool:
 
 
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
-    """A table: with lines and colours on a terminal that has ``rich``, else aligned text.
+    """A table: with lines and colours on a terminal that has ``rich`` and is wide enough, else aligned text.
 
     Args:
         columns: Title and alignment (``"left"`` or ``"right"``) of each.
         rows: Cells, already printable.
     """
+    cells = list(zip([title for title, _ in columns], *rows, strict=True))
+    widths = [max(map(len, column)) for column in cells]
     if is_terminal():
         with contextlib.suppress(ImportError):
-            _print_rich_table(columns, rows)
-            return
-    cells = zip([title for title, _ in columns], *rows, strict=True)
-    aligned = [_aligned(column, alignment) for column, (_, alignment) in zip(cells, columns, strict=True)]
+            if _print_rich_table(columns, rows, widths):
+                return
+    alignments = [alignment for _, alignment in columns]
+    aligned = [_aligned(*column) for column in zip(cells, alignments, widths, strict=True)]
     lines = ("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
     write("\n".join(lines) + "\n")
 
 
-def _aligned(cells: Sequence[str], alignment: str) -> list[str]:
-    width = max(map(len, cells))
+def _aligned(cells: Sequence[str], alignment: str, width: int) -> list[str]:
     return [cell.rjust(width) if alignment == "right" else cell.ljust(width) for cell in cells]
 
 
-def _print_rich_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+def _least(width: int) -> int:
+    """What a column of that width can be narrowed to."""
+    return width if width <= _MOST_WHOLE else _LEAST_FOLDED
+
+
+def _print_rich_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> bool:
+    """False, and nothing is printed, on a terminal so narrow that numbers would be cut into pieces."""
     from rich import box, console, table, text
 
+    screen = console.Console()
+    if sum(_least(width) + _GAP for width in widths) > screen.width:
+        return False
     view = table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, alignment in columns:
-        view.add_column(title, justify="right" if alignment == "right" else "left", overflow="fold")
+    for (title, alignment), width in zip(columns, widths, strict=True):
+        justify: Any = "right" if alignment == "right" else "left"
+        view.add_column(title, justify=justify, overflow="fold", no_wrap=width <= _MOST_WHOLE)
     for row in rows:
         view.add_row(*(text.Text(cell) for cell in row))
-    console.Console().print(view)
+    screen.print(view)
+    return True
