@@ -78,8 +78,8 @@ def resolve(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     if not found.is_v1:
         return found.path
     raise errors.UnimplementedError(
-        f"{found.path!r} is of the V1 format, in which this can't be done: tensorbundle.save(prefix, "
-        f"tensorbundle.open({found.path!r})) makes a V2 checkpoint of it",
+        f"{found.path!r} is of the V1 format, in which this can't be done: convert it to a V2 checkpoint before, with "
+        "tensorbundle.convert or the command of that name",
         path=os.fsdecode(path),
     )
 
@@ -168,9 +168,18 @@ def _from_state_file(path: str) -> Found:
 def _not_found(path: str, index: str) -> FileNotFoundError:
     """For a path that names nothing: the index that was looked for, and what is there instead."""
     directory, name = os.path.split(index.removesuffix(_INDEX))
-    hint = "; '~' is not expanded here, os.path.expanduser does that" if path.startswith("~") else ""
+    hint = _hint(path)
     where = f"its directory {contents(directory or os.curdir, name)}"
     return _missing(f"no checkpoint here: looked for {index!r}; {where}{hint}", path)
+
+
+def _hint(path: str) -> str:
+    """What to do about a path that is taken for what it is not."""
+    if path.startswith("~"):
+        return "; '~' is not expanded here, os.path.expanduser does that"
+    if path.endswith((".safetensors", ".npz")) and files.is_file(path):
+        return "; tensorbundle.convert, or the command of that name, makes a checkpoint of a file of this kind"
+    return ""
 
 
 def _missing(message: str, path: str) -> FileNotFoundError:

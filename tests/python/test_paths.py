@@ -242,6 +242,14 @@ def test_missing_directory(tmp_path):
     assert message == f"no checkpoint here: looked for '{tmp_path}/no/ckpt.index'; its directory does not exist"
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "arrays.npz"])
+def test_files_of_other_formats_can_be_converted(tmp_path, name):
+    hint = "; tensorbundle.convert, or the command of that name, makes a checkpoint of a file of this kind"
+    assert not missing(tmp_path / name).strerror.endswith(hint)
+    (tmp_path / name).touch()
+    assert missing(tmp_path / name).strerror.endswith(hint)
+
+
 @pytest.mark.parametrize("name", ["ckpt-1.index", "ckpt-1.data-00000-of-00002"])
 def test_files_that_are_not_there(tmp_path, name):
     assert f"looked for '{tmp_path}/{name}.index'" in missing(tmp_path / name).strerror
@@ -435,8 +443,8 @@ def test_v1_saved_model(tmp_path, name):
 def test_v1_checkpoint_where_only_v2_will_do(tmp_path):
     touch(tmp_path / "old.ckpt", TABLE_END)
     assert refused(tmp_path / "old.ckpt") == (
-        f"'{tmp_path}/old.ckpt' is of the V1 format, in which this can't be done: tensorbundle.save(prefix, "
-        f"tensorbundle.open('{tmp_path}/old.ckpt')) makes a V2 checkpoint of it"
+        f"'{tmp_path}/old.ckpt' is of the V1 format, in which this can't be done: convert it to a V2 checkpoint "
+        "before, with tensorbundle.convert or the command of that name"
     )
 
 

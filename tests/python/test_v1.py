@@ -213,7 +213,9 @@ def test_editing_and_merging_are_refused(path, tmp_path):
         lambda: tb.edit(path, tmp_path / "v2", drop="q"),
         lambda: tb.merge([path], tmp_path / "v2"),
     ):
-        with pytest.raises(tb.errors.UnimplementedError, match=r"is of the V1 format, .* makes a V2 checkpoint of it"):
+        with pytest.raises(
+            tb.errors.UnimplementedError, match="is of the V1 format, .* convert it to a V2 checkpoint before"
+        ):
             call()
 
 
