@@ -214,7 +214,7 @@ def test_editing_and_merging_are_refused(path, tmp_path):
         lambda: tb.merge([path], tmp_path / "v2"),
     ):
         with pytest.raises(
-            tb.errors.UnimplementedError, match="is of the V1 format, .* convert it to a V2 checkpoint before"
+            tb.errors.UnimplementedError, match=r"is of the V1 format, .* convert it to a V2 checkpoint before"
         ):
             call()
 
