@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import tensorbundle
-from tensorbundle.cli import completing, output, schema
+from tensorbundle.cli import completing, output, schema, selecting
 
 _EXAMPLES = """\b
 Examples:
@@ -40,8 +40,7 @@ def _parse_weights(_ctx: click.Context, _parameter: click.Parameter, value: str 
 @click.option(
     "--weights", callback=_parse_weights, metavar="W,W,...", help="One for each SRC; by default all count alike."
 )
-@click.option("--include", multiple=True, metavar="REGEX", help="Only names in which it is found.")
-@click.option("--exclude", multiple=True, metavar="REGEX", help="No names in which it is found.")
+@selecting.regex_options
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Number of data files.")
 @output.force_option
 @output.threads_option

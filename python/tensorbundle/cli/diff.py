@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import tensorbundle
-from tensorbundle.cli import array_json, completing, output, schema
+from tensorbundle.cli import array_json, completing, output, schema, selecting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +66,7 @@ JSON_SCHEMA = schema.document(
 @click.option("--values", is_flag=True, help="Read both and compare every element.")
 @click.option("--rtol", type=click.FloatRange(min=0), default=0.0, help="Allow RTOL * abs(b); implies --values.")
 @click.option("--atol", type=click.FloatRange(min=0), default=0.0, help="Allow ATOL; implies --values.")
-@click.option("--include", multiple=True, metavar="REGEX", help="Only names in which it is found.")
-@click.option("--exclude", multiple=True, metavar="REGEX", help="No names in which it is found.")
+@selecting.regex_options
 @output.threads_option
 @output.json_option
 @click.pass_context

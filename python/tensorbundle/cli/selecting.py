@@ -25,9 +25,16 @@ def options(function: _F) -> _F:
     from tensorbundle.cli import completing
 
     patterns = click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=completing.names)
+    return patterns(regex_options(names_option(function)))
+
+
+def regex_options(function: _F) -> _F:
+    """``--include`` and ``--exclude``."""
+    import click
+
     include = click.option("--include", multiple=True, metavar="REGEX", help="Only names in which it is found.")
     exclude = click.option("--exclude", multiple=True, metavar="REGEX", help="No names in which it is found.")
-    return patterns(include(exclude(names_option(function))))
+    return include(exclude(function))
 
 
 def names_option(function: _F) -> _F:

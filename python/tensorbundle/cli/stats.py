@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import tensorbundle
-from tensorbundle.cli import array_json, completing, output, schema
+from tensorbundle.cli import array_json, completing, output, schema, selecting
 
 _EXAMPLES = """\b
 Examples:
@@ -53,8 +53,7 @@ JSON_SCHEMA = schema.document(
 @click.command("stats", short_help="Sum up the numbers in tensors.", epilog=_EXAMPLES)
 @completing.path_argument()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.names)
-@click.option("--include", multiple=True, metavar="REGEX", help="Only names in which it is found.")
-@click.option("--exclude", multiple=True, metavar="REGEX", help="No names in which it is found.")
+@selecting.regex_options
 @click.option("--sort", type=click.Choice(["name", *_COLUMNS]), help="By a column, the largest first; or by name.")
 @output.threads_option
 @output.json_option
