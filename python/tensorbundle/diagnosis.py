@@ -43,7 +43,7 @@ _ADVICE: dict[Cause, str] = {
     "unreadable": "see to the permissions of the file, or to the disk; the tensors of the other files read",
     "placeholder": "fetch the file itself with: git lfs pull",
     "truncated": "copy the file again, whole; the tensors before its end read",
-    "swapped": "give each file the other's name",
+    "swapped": "give that file this name",
     "mixed": "put back the index and the data files of one save: they are of different ones",
     "foreign": "put back the data file that was saved with this index; the tensors of the other files read",
     "zeroed": "restore an older checkpoint, or another copy: these bytes never reached the disk",
