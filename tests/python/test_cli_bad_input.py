@@ -364,3 +364,24 @@ main()
     done = subprocess.run(command, capture_output=True, text=True, env=processes.environment(), check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "tensorbundle: interrupted\n")
     assert snapshot(tmp_path) == before
+
+
+INTERRUPTING = """
+import os, signal
+from tensorbundle import Checkpoint
+read = Checkpoint.read
+def interrupted(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    return read(*arguments, **options)
+Checkpoint.read = interrupted
+"""
+
+
+@pytest.mark.parametrize("name", ["average", "diff", "salvage", "stats"])
+def test_interrupted_while_it_reads(tmp_path, name):
+    source = write_bundle(directory(tmp_path) / "ckpt", {"v": np.ones(8), "w": np.ones(8)}).prefix
+    before = snapshot(tmp_path)
+    options = ["--values"] if name == "diff" else []
+    outcome = cli.run_after(INTERRUPTING, name, *CALLS[name](source, source.parent / "new"), *options)
+    assert outcome == (130, "", "tensorbundle: interrupted\n")
+    assert snapshot(tmp_path) == before
