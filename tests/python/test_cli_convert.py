@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support import cli
 from support.hashing import assert_same_bits
+from support.processes import start_python
 
 import tensorbundle as tb
 from tensorbundle import formats
@@ -199,6 +200,30 @@ def test_workers_are_processes(folder):
     )
     assert cli.invoke("convert", "ckpt", "serial", "--max-shard-size", "20B").code == 0
     assert (folder / "out.index").read_bytes() == (folder / "serial.index").read_bytes()
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from tensorbundle.cli import __main__, worker_pool
+delay = float(sys.argv.pop())
+submit = worker_pool.WorkerPool.submit
+def interrupted(pool, *arguments):
+    future = submit(pool, *arguments)
+    time.sleep(delay)  # Workers are about to start, or have.
+    os.killpg(0, signal.SIGINT)
+    return future
+worker_pool.WorkerPool.submit = interrupted
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.3, 1])
+def test_ctrl_c_is_one_line_with_workers_too(folder, delay):
+    arguments = ["convert", "ckpt", "out.safetensors", "--exclude", "names", "--workers", "1", delay]
+    with start_python(INTERRUPTED, *arguments, start_new_session=True) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "tensorbundle: interrupted\n")
+    assert sorted(os.listdir()) == ["ckpt.data-00000-of-00001", "ckpt.index"]
 
 
 def test_dry_run_asks_no_cluster(folder):

@@ -171,11 +171,9 @@ def command(  # noqa: PLR0917 - an argument for each option
 def _executor(workers: int | None, dask: str | None) -> Iterator[Executor | None]:
     """What runs the tasks, for as long as the context lasts."""
     if workers is not None:
-        import concurrent.futures
-        import multiprocessing
+        from tensorbundle.cli.worker_pool import WorkerPool
 
-        # A forked child would have what this process has locked.
-        with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        with WorkerPool(workers) as pool:
             yield pool
     elif dask is not None:
         with _dask_client(dask) as client:
