@@ -427,3 +427,11 @@ def test_names_that_numpy_takes_for_one_are_refused_for_npz(tmp_path):
     tb.convert(tmp_path / "a", tmp_path / "b.npz", rename=[("^x$", "z")])
     with np.load(tmp_path / "b.npz") as arrays:
         assert [float(arrays[name][0]) for name in ("z", "x.npy", "y.npy")] == [0, 1, 1]
+
+
+def test_type_of_which_there_are_several_is_refused_with_their_names(tmp_path):
+    tb.save(tmp_path / "a", {"x": np.zeros(2)}, durable=False)
+    with pytest.raises(
+        ValueError, match=r"^cast: 'float8' is no element type: there are float8_e4m3b11fnuz, float8_e4m3fn, "
+    ):
+        tb.convert(tmp_path / "a", tmp_path / "b", cast="float8")

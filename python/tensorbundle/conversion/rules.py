@@ -141,8 +141,10 @@ def _dtype_name(dtype: Any) -> str:
     try:
         name = dtypes.tf_name(np.dtype(dtype))
     except TypeError as error:
-        kind = ValueError if isinstance(dtype, str) else TypeError
-        raise kind(f"cast: {dtype!r} is no element type: {error}") from error
+        if not isinstance(dtype, str):
+            raise TypeError(f"cast: {dtype!r} is no element type: {error}") from error
+        alike = ", ".join(sorted(each for each in dtypes.TF_NAMES if dtype and each.startswith(dtype)))
+        raise ValueError(f"cast: {dtype!r} is no element type: {f'there are {alike}' if alike else error}") from error
     if name is None:
         raise ValueError(f"cast: no file here holds elements of {dtype!r}")
     return name
